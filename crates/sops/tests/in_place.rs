@@ -1,0 +1,130 @@
+//! Sealing in place: what comes back is what was written, byte for byte, and nothing but the sealed values,
+//! their comments and the metadata block is touched.
+
+use document::{Document, Form, Format, Limits};
+use secret::SecretBytes;
+use sops::{Checks, DataKey, KeyEntry, MasterKey, Metadata, Rules, Sealing, open, seal};
+
+fn metadata(rules: Rules) -> Metadata {
+    let key = MasterKey::Age { recipient: "age1test".into() };
+    let entry = KeyEntry::new(key, String::new(), "-----BEGIN AGE ENCRYPTED FILE-----\nAA==\n-----END AGE ENCRYPTED FILE-----\n".into());
+    Metadata::new(vec![vec![entry]], rules, String::new(), "3.11.0".into())
+}
+
+fn key() -> DataKey {
+    DataKey::new([7; 32])
+}
+
+fn sealed(format: Format, text: &[u8], rules: Rules) -> Result<Vec<u8>, sops::Error> {
+    let limits = Limits::default();
+    let document = Document::parse(format, Form::Plain, SecretBytes::copy_from(text), &limits)?;
+    let key = key();
+    let sealing = Sealing {
+        key: &key,
+        now: "2026-01-02T03:04:05Z",
+        fields: true,
+        reuse: None,
+        block: None,
+        limits: &limits,
+    };
+    let mut state = 1u64;
+    let mut random = |buffer: &mut [u8]| {
+        for byte in buffer {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = (state >> 33) as u8;
+        }
+        Ok(())
+    };
+    Ok(seal(&document, metadata(rules), sealing, &mut random)?.bytes)
+}
+
+fn opened(format: Format, sealed: &[u8]) -> Result<Vec<u8>, sops::Error> {
+    let document = Document::parse(format, Form::Sealed, SecretBytes::copy_from(sealed), &Limits::default())?;
+    let block = document.block()?.expect("a sealed file has a block");
+    let block = match format {
+        Format::Dotenv | Format::Ini => {
+            let document::Value::Map(fields) = block else { panic!("a flat block") };
+            let fields: Vec<_> = fields
+                .into_iter()
+                .map(|(name, value)| match value {
+                    document::Value::Str(text) => (name, text),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            sops::unflatten(&fields).expect("a block")
+        }
+        _ => block,
+    };
+    let metadata = Metadata::from_value(&block).expect("metadata");
+    Ok(open(&document, &metadata, &key(), &Checks::default())?.plaintext.expose().to_vec())
+}
+
+#[track_caller]
+fn round_trip(format: Format, text: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(text);
+    let sealed = sealed(format, text, Rules::default()).unwrap_or_else(|error| panic!("{error}\n{shown}"));
+    let sealed_text = String::from_utf8_lossy(&sealed).into_owned();
+    let back = opened(format, &sealed).unwrap_or_else(|error| panic!("{error}\n{shown}\n{sealed_text}"));
+    assert!(back == text, "{shown}\n----\n{}\n----\n{sealed_text}", String::from_utf8_lossy(&back));
+    sealed_text
+}
+
+#[test]
+fn yaml_comes_back_byte_for_byte() {
+    for text in [
+        "a: x\n",
+        "a: x",
+        "a: 'it''s'\nb: \"x\\ty\\x41\"\n",
+        "# head\na: x # inline\n\n# foot\n",
+        "a: 0x1F\nb: 1.10\nc: 017\nd: 2024-01-02\ne: yes\nf: True\ng: ~\nh: .inf\ni: 1_000\n",
+        "a: |\n  one\n  two\nb: >-\n  folded\n  text\nc: |+\n  keep\n\nd: |2\n   lead\ne: |-\n  strip\n\n\nf: x\n",
+        "a: |\n  one",
+        "a: >+\n\nb: |+\n\n\nc: x\n",
+        "list:\n- a\n- b: c\n  d: [1, two, \"three\"]\n-\n  - x\n",
+        "m: {a: 1, 'b': \"two\", c: [x, {d: e}]}\n",
+        "{a: b, c: [d]}\n",
+        "a: &x\n  p: secret\n  q: 5\nb: *x\nc:\n  <<: *x\n  r: s\nl:\n  - *x\n  - &y plain\n  - *y\n",
+        "one: 1\n---\ntwo: 2\n# c\n...\n---\nthree: 3\n",
+        "a: x\r\nb: |\r\n  one\r\n  two\r\n# c\r\nc: 'y'\r\n",
+        "\u{FEFF}a: x\n",
+        "---\n# only a comment\n",
+        "a: !!str 5\nb: !!int 5\nc: !custom x\nd: !!binary aGVsbG8=\ne: &anchor !!float 5\nf: !!int &g 6\n",
+        "a: multi\n  line plain\nb: \"multi\n  line quoted\"\nc: 'single\n\n  quoted'\n",
+        "? a\n: b\n? c\n: - d\n",
+        "  a: indented\n  b:\n    c: d\n",
+        "a:\n  - |\n    item\n  - > # note\n    folded\n\n# end\n",
+        "empty: \"\"\nnothing:\nmap: {}\nlist: []\nx: y\n",
+        "\"quoted key\": v\n'a: b': w\n? |\n  block key\n: z\n",
+        "a: b\n\n\n\n",
+        "a_unencrypted: clear\nb: sealed\nc_unencrypted:\n  d: clear | too\n  e: |\n    clear block",
+    ] {
+        eprintln!("case {text:?}");
+        round_trip(Format::Yaml, text.as_bytes());
+    }
+}
+
+#[test]
+fn json_comes_back_byte_for_byte() {
+    for text in [
+        "{\"a\":\"x\"}",
+        "{\n\t\"a\": \"x\",\n\t\"b\": [1, 2.50, true, null, \"\\u00e9\\/\"],\n\t\"c\": {}\n}\n",
+        "{\n  \"a\": {\"b\": 1e3},\n  \"d\": -0.0\n}\n",
+        "{}",
+        "{ \"a\" : \"\" }\n",
+    ] {
+        round_trip(Format::Json, text.as_bytes());
+    }
+}
+
+#[test]
+fn dotenv_ini_and_binary_come_back_byte_for_byte() {
+    for text in ["A=1\n# c\nB=two words\n", "A=1", "export A=\"x\"\r\nB=\\n\r\n", "A=\n"] {
+        round_trip(Format::Dotenv, text.as_bytes());
+    }
+    for text in ["[s]\nk = v\n", "a = b\n\n[s]\n; c\nk=v\n"] {
+        round_trip(Format::Ini, text.as_bytes());
+    }
+    for text in [&b"hello"[..], b"\x00\xff\n", b""] {
+        round_trip(Format::Binary, text);
+    }
+}

@@ -257,6 +257,17 @@ impl Document {
         }
     }
 
+    /// Where the first root entry stands that belongs to a metadata block, in any document.
+    pub fn block_key(&self) -> Option<Position> {
+        let entries = self.tree.roots.iter().flat_map(|root| self.tree.children(*root));
+        let mut keys = entries.filter_map(|child| match child {
+            crate::tree::Child::Entry { key, key_span, .. } => Some((*key, *key_span)),
+            _ => None,
+        });
+        let (_, span) = keys.find(|(key, _)| self.is_block_key(self.tree.text(self.source(), *key)))?;
+        Some(self.position(span.start as usize))
+    }
+
     /// The metadata block: nested as in YAML and JSON, or for dotenv and INI one flat map of texts without
     /// the `sops_` prefix. `None` where there is none.
     ///

@@ -129,3 +129,16 @@ fn shown(place: &Option<Place>) -> String {
         None => "(the whole file)".into(),
     }
 }
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Comment { at, path } => write!(f, "{at}: {path}: a comment that should be sealed does not open; it is left as it stands"),
+            Self::IntegrityVersion => f.write_str("sops.integrity has a version that this program does not know; it was not checked"),
+            Self::LostComment { at } => write!(f, "{at}: sops does not show this comment"),
+            Self::ClearCopy { at } => write!(f, "{at}: the alias copies a value that is sealed where it is anchored; here it stays clear"),
+            Self::BigNumber { at, path } => write!(f, "{at}: {path}: sops reads a whole number this large as a float"),
+            Self::DifferentBlocks => f.write_str("a later document has another `sops` block than the first"),
+        }
+    }
+}

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 pub mod config;
 mod data_key;
 mod error;
@@ -34,6 +35,7 @@ mod tally;
 pub mod value;
 mod values;
 
+pub use check::{check, unsealed};
 pub use data_key::DataKey;
 pub use error::{Error, Warning};
 pub use integrity::{

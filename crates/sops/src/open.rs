@@ -14,6 +14,7 @@ use crate::mac::{Mac, open_mac};
 use crate::metadata::Metadata;
 use crate::plan::Plan;
 use crate::restore::restore;
+use crate::rules::Rules;
 use crate::reuse::{BlockText, Reuse};
 use crate::selector::{RuleError, Selector};
 use crate::tally::{Variant, tally};
@@ -29,11 +30,13 @@ pub struct Checks {
     pub require_integrity: bool,
     /// Keep the sealed texts, for an edit that leaves unchanged values alone.
     pub keep_texts: bool,
+    /// Leave plaintext that stands where a sealed value is due as it is: an author's draft.
+    pub allow_plaintext: bool,
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { mac: true, require_integrity: false, keep_texts: false }
+        Self { mac: true, require_integrity: false, keep_texts: false, allow_plaintext: false }
     }
 }
 
@@ -62,7 +65,7 @@ pub fn open(document: &Document, metadata: &Metadata, key: &DataKey, checks: &Ch
         warnings.push(Warning::IntegrityVersion);
     }
     let plan = plan(document, metadata, &cipher)?;
-    let values = Values::open(document, &plan, &cipher, &mut warnings)?;
+    let values = Values::open(document, &plan, &cipher, checks.allow_plaintext, &mut warnings)?;
     if checks.mac {
         check_body(document, metadata, key, &cipher, &plan, &values, integrity.as_ref())?;
     }
@@ -83,13 +86,21 @@ pub fn is_data_key(metadata: &Metadata, key: &DataKey) -> bool {
 
 /// The plan of a sealed document: comments are opened where the rules look at them.
 pub(crate) fn plan<'a>(document: &'a Document, metadata: &Metadata, cipher: &Cipher) -> Result<Plan<'a>, Error> {
-    let selector = Selector::new(&metadata.rules)?;
+    let selector = selector(document, &metadata.rules)?;
     Plan::new(document, &selector, &mut |text, aad| {
         let sealed = Sealed::parse(text).ok()??;
         let mut out = Vec::new();
         cipher.open_into(&sealed, aad, &mut out).ok()?;
         Some(out)
     })
+}
+
+/// The rules of a file; a binary file is sealed whole, whatever they say.
+pub(crate) fn selector(document: &Document, rules: &Rules) -> Result<Selector, RuleError> {
+    match document.format() {
+        document::Format::Binary => Ok(Selector::everything()),
+        _ => Selector::new(rules),
+    }
 }
 
 fn check_head(metadata: &Metadata, key: &DataKey, checks: &Checks) -> Result<Option<Integrity>, Error> {

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use document::{Comment, Document, Event, Format, Node, NodeId, Path, Span, Step};
+use document::{Comment, Document, Event, Format, Node, NodeId, Path, Span, Step, Text};
 
 use crate::error::Error;
 use crate::selector::Selector;
@@ -19,8 +19,8 @@ const MAX_PATHS: usize = 1 << 30;
 pub(crate) enum Subject {
     /// A scalar.
     Leaf(NodeId),
-    /// A comment; the span of its text.
-    Comment(Span),
+    /// A comment: what its sealed form replaces, and its text.
+    Comment(Span, Text),
     /// A comment that sops itself wrote as an item of a list.
     CommentItem(NodeId),
 }
@@ -255,7 +255,7 @@ impl<'a> Planner<'a, '_, '_> {
         }
         let text = self.document.tree().text(self.document.source(), comment.text);
         if self.selecting_comment(text) && !text.is_empty() && self.alias_depth == 0 {
-            self.job(Subject::Comment(comment.span), None)?;
+            self.job(Subject::Comment(comment.span, comment.text), None)?;
         }
         self.ordinal += 1;
         Ok(())
@@ -264,7 +264,7 @@ impl<'a> Planner<'a, '_, '_> {
     fn lost(&mut self, comment: &Comment) -> Result<(), Error> {
         // No rule of sops ever sees it; it is sealed so that nothing is left to be read.
         if !comment.span.is_empty() {
-            self.job(Subject::Comment(comment.span), None)?;
+            self.job(Subject::Comment(comment.span, comment.text), None)?;
         }
         self.ordinal += 1;
         Ok(())

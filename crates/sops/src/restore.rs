@@ -104,7 +104,11 @@ impl Restorer<'_, '_> {
             return Ok(());
         }
         match subject {
-            Subject::Comment(span) => self.edits.replace(span, &[plaintext]),
+            Subject::Comment(span, _) => {
+                let mut spelled = SecretBytes::default();
+                self.document.spell_comment(plaintext, spelled.expose_mut());
+                self.edits.replace(span, &[spelled.expose()]);
+            }
             Subject::CommentItem(id) => {
                 let (span, mark) = self.document.item_as_comment(id);
                 self.edits.replace(span, &[mark, plaintext]);
@@ -226,6 +230,6 @@ impl Restorer<'_, '_> {
 fn offset(document: &Document, subject: Subject) -> u32 {
     match subject {
         Subject::Leaf(id) | Subject::CommentItem(id) => document.tree().node(id).span().start,
-        Subject::Comment(span) => span.start,
+        Subject::Comment(span, _) => span.start,
     }
 }

@@ -44,6 +44,13 @@ impl Reuse {
         reuse
     }
 
+    /// The same without any text: for a file that gets a new data key.
+    #[must_use]
+    pub fn emptied(mut self) -> Self {
+        self.texts.clear();
+        self
+    }
+
     /// The sealed text that this value had, if it had one; each is given out once.
     pub(crate) fn take(&mut self, ty: ValueType, plaintext: &[u8], aad: &[u8]) -> Option<(ValueType, Box<[u8]>)> {
         let hash = self.hash(ty, plaintext, aad);

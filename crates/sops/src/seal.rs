@@ -15,12 +15,11 @@ use crate::integrity::{IntegrityBuilder, seal_integrity};
 use crate::layout::seal_layout;
 use crate::mac::seal_mac;
 use crate::metadata::{Metadata, flatten};
-use crate::open::{integrity_mode, plan as plan_sealed};
+use crate::open::{integrity_mode, plan as plan_sealed, selector};
 use crate::parallel;
 use crate::plan::{Job, Plan, Subject, locate};
 use crate::restore::restore;
 use crate::reuse::{BlockText, Reuse};
-use crate::selector::Selector;
 use crate::spellings::{Kind, Place, SpellingsWriter};
 use crate::tally::{Variant, tally};
 use crate::value::{self, Cipher, ValueType};
@@ -69,7 +68,7 @@ pub fn seal(
     random: &mut Random<'_>,
 ) -> Result<Sealed, Error> {
     let cipher = Cipher::new(sealing.key);
-    let selector = Selector::new(&metadata.rules)?;
+    let selector = selector(document, &metadata.rules)?;
     let plan = Plan::new(document, &selector, &mut |_, _| None)?;
     let mut warnings = Vec::new();
     check_clear(document, &plan, &mut warnings)?;
@@ -82,7 +81,7 @@ pub fn seal(
 
     let again = Document::parse(document.format(), Form::Sealed, SecretBytes::new(body), sealing.limits)?;
     let sealed_plan = plan_sealed(&again, &metadata, &cipher)?;
-    let values = Values::open(&again, &sealed_plan, &cipher, &mut warnings)?;
+    let values = Values::open(&again, &sealed_plan, &cipher, false, &mut warnings)?;
     if sealed_plan.jobs.len() != plan.jobs.len() {
         return Err(Error::NotRestorable { at: document.position(0), path: document::Path::default() });
     }
@@ -143,11 +142,17 @@ fn check_clear(document: &Document, plan: &Plan<'_>, warnings: &mut Vec<Warning>
             let (path, offset) = locate(document, ordinal - 1);
             warnings.push(Warning::BigNumber { at: document.position(offset), path });
         } else if !sealed {
+            // 3.11 hashes them as floats, 3.13 as whole numbers: beyond 2^53 and for -0 that is not the same.
+            let span = document.tree().node(id).span();
             let unsafe_json = is_json
-                && matches!(document.scalar(id)?, Scalar::Int(number) if number.unsigned_abs() > 1 << 53);
+                && match document.scalar(id)? {
+                    Scalar::Int(0) => document.source()[span.range()].starts_with(b"-"),
+                    Scalar::Int(number) => number.unsigned_abs() > 1 << 53,
+                    _ => false,
+                };
             if big || unsafe_json {
                 let (path, offset) = locate(document, ordinal - 1);
-                let why = "a whole number this large is read differently by different versions of sops; \
+                let why = "this whole number is read differently by different versions of sops; \
                            put it in quotes or seal it";
                 return Err(Error::Unsealable { at: document.position(offset), path, why });
             }
@@ -203,7 +208,9 @@ fn with_plaintext<R>(
     use_it: impl FnOnce(ValueType, &[u8]) -> R,
 ) -> Result<Option<R>, Error> {
     match job.subject {
-        Subject::Comment(span) => Ok(Some(use_it(ValueType::Comment, &document.source()[span.range()]))),
+        Subject::Comment(_, text) => {
+            Ok(Some(use_it(ValueType::Comment, document.tree().text(document.source(), text))))
+        }
         Subject::Leaf(id) | Subject::CommentItem(id) => {
             let scalar = document.scalar(id)?;
             Ok(value::plaintext(&scalar).map(|(ty, plaintext)| use_it(ty, &plaintext)))
@@ -264,7 +271,7 @@ fn sealed_body(
     for (index, job) in plan.jobs.iter().enumerate().filter(|(_, job)| !job.aliased) {
         let text = texts.get(index);
         match job.subject {
-            Subject::Comment(span) => edits.replace(span, &[text]),
+            Subject::Comment(span, _) => edits.replace(span, &[text]),
             Subject::Leaf(id) | Subject::CommentItem(id) => {
                 let frame = document.frame(id);
                 edits.replace(frame.span, &[frame.before.as_bytes(), text, frame.after.as_bytes()]);
@@ -419,7 +426,7 @@ fn first_difference(document: &Document, plan: &Plan<'_>, restored: &[u8]) -> Er
     let same = source.iter().zip(restored).take_while(|(a, b)| a == b).count();
     let job = plan.jobs.iter().rev().find(|job| match job.subject {
         Subject::Leaf(id) | Subject::CommentItem(id) => document.frame(id).span.start as usize <= same,
-        Subject::Comment(span) => span.start as usize <= same,
+        Subject::Comment(span, _) => span.start as usize <= same,
     });
     let path = job.map(|job| locate(document, job.ordinal).0).unwrap_or_default();
     Error::NotRestorable { at: document.position(same), path }

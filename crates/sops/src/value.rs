@@ -132,7 +132,7 @@ fn float_text(number: f64) -> Cow<'static, [u8]> {
     } else if number.is_infinite() {
         Cow::Borrowed(if number > 0.0 { b"+Inf" } else { b"-Inf" })
     } else {
-        Cow::Owned(number.to_string().into_bytes())
+        Cow::Owned(document::decimal::plain(number).into_bytes())
     }
 }
 

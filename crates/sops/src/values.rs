@@ -37,17 +37,19 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// Opens every job. A value that does not open is an error, a comment that does not is a warning.
+    /// Opens every job. A value that does not open is an error, a comment that does not is a warning; plaintext
+    /// in place of a sealed value is an error unless it is allowed.
     pub(crate) fn open(
         document: &Document,
         plan: &Plan<'_>,
         cipher: &Cipher,
+        allow_plaintext: bool,
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, Error> {
         let runs = parallel::in_runs(&plan.jobs, |jobs, first| open_run(document, plan, cipher, jobs, first));
         let run_len = runs.first().map_or(1, |run| run.slots.len()).max(1);
         let mut values = Self { runs, run_len };
-        values.judge(document, plan, cipher, warnings)?;
+        values.judge(document, plan, cipher, allow_plaintext, warnings)?;
         Ok(values)
     }
 
@@ -63,12 +65,16 @@ impl Values {
         document: &Document,
         plan: &Plan<'_>,
         cipher: &Cipher,
+        allow_plaintext: bool,
         warnings: &mut Vec<Warning>,
     ) -> Result<(), Error> {
         let run_len = self.run_len;
         for run in &mut self.runs {
             for (index, failure) in std::mem::take(&mut run.failures) {
                 let job = &plan.jobs[index];
+                if allow_plaintext && matches!(failure, Failure::Plaintext) {
+                    continue;
+                }
                 let (path, offset) = locate(document, job.ordinal);
                 let at = document.position(offset);
                 match (job.subject, failure) {
@@ -135,6 +141,6 @@ pub(crate) fn text<'a>(document: &'a Document, job: &Job<'_>) -> &'a [u8] {
             Node::Scalar { text, .. } => document.tree().text(document.source(), text),
             _ => &[],
         },
-        Subject::Comment(span) => &document.source()[span.range()],
+        Subject::Comment(span, _) => &document.source()[span.range()],
     }
 }

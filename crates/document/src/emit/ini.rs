@@ -172,7 +172,7 @@ fn keys(section: &Section<'_>, out: &mut Vec<u8>) {
         for part in [quote.as_bytes(), key.name, quote.as_bytes()] {
             out.extend_from_slice(part);
         }
-        out.extend(std::iter::repeat_n(b' ', widest - width));
+        out.resize(out.len() + widest - width, b' ');
         out.extend_from_slice(b" = ");
         let start = out.len();
         match key.value {

@@ -55,8 +55,8 @@ pub(super) fn value(items: &[Item<'_>], indent: Indent, out: &mut Vec<u8>) -> Re
 fn new_line(indent: Indent, depth: usize, out: &mut Vec<u8>) {
     out.push(b'\n');
     match indent {
-        Indent::Tab => out.extend(std::iter::repeat_n(b'\t', depth)),
-        Indent::Spaces(width) => out.extend(std::iter::repeat_n(b' ', depth * width)),
+        Indent::Tab => out.resize(out.len() + depth, b'\t'),
+        Indent::Spaces(width) => out.resize(out.len() + depth * width, b' '),
     }
 }
 

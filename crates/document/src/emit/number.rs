@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::decimal;
 use crate::timestamp::Timestamp;
 
 /// `value` with the fewest digits that read back, in exponent form below 1e-4 and from 1e6 on, as Go's `%v`
@@ -13,11 +14,11 @@ pub(super) fn general(value: f64, letter: char, out: &mut Vec<u8>) {
     if value.is_infinite() {
         return out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     }
-    let scientific = format!("{value:e}");
+    let scientific = decimal::scientific(value);
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let done = if (-4..6).contains(&exponent) {
-        write!(out, "{value}")
+        write!(out, "{}", decimal::plain(value))
     } else {
         write!(
             out,
@@ -32,18 +33,14 @@ pub(super) fn general(value: f64, letter: char, out: &mut Vec<u8>) {
 /// `value` as Go's JSON encoder prints it; it must be finite.
 pub(super) fn json(value: f64, out: &mut Vec<u8>) {
     let magnitude = value.abs();
-    let done = if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
-        let scientific = format!("{value:e}");
-        let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-        write!(
-            out,
-            "{digits}e{}{exponent}",
-            if exponent.starts_with('-') { "" } else { "+" }
-        )
+    let spelled = if magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
+        decimal::plain(value)
+    } else if magnitude < 1.0 {
+        decimal::scientific(value)
     } else {
-        write!(out, "{value}")
+        decimal::scientific(value).replacen('e', "e+", 1)
     };
-    done.expect("writing to memory does not fail");
+    out.extend_from_slice(spelled.as_bytes());
 }
 
 /// A number in a text store: as [`general`], and always with a point or an exponent.

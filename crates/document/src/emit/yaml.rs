@@ -279,7 +279,7 @@ impl Writer<'_> {
     }
 
     fn pad(&mut self, width: usize) {
-        self.out.extend(std::iter::repeat_n(b' ', width));
+        self.out.resize(self.out.len() + width, b' ');
     }
 }
 

@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
         let above = self.waiting();
         self.section.children.extend(above.map(Child::Comment));
         if let Some((mark, end)) = value.comment {
-            if above.is_some_and(|above| above.span.is_empty()) && value.kept {
+            if above.is_some_and(|above| above.span.is_empty()) {
                 self.doubt(
                     start,
                     "sops crashes on a comment without text above a key with a comment behind it",

@@ -96,7 +96,10 @@ pub(super) fn plain(text: &[u8]) -> Result<Scalar<'_>, Untyped> {
         _ => {}
     }
     if text[0] == b'.' {
-        return Ok(float(ascii).map_or(Scalar::Str(Cow::Borrowed(text)), Scalar::Float));
+        // Between digits a `_` may stand.
+        let fits = ascii.as_bytes().get(1) != Some(&b'_') && !ascii.ends_with('_') && !ascii.contains("__");
+        let read = if fits { float(&ascii.replace('_', "")) } else { None };
+        return Ok(read.map_or(Scalar::Str(Cow::Borrowed(text)), Scalar::Float));
     }
     if let Some(time) = time::parse(ascii) {
         return Ok(Scalar::Time(time));
@@ -225,6 +228,7 @@ mod tests {
             ("0_1", "Int(1)"),
             ("1_0.5", "Float(10.5)"),
             ("._5", "str"),
+            (".5_0", "Float(0.5)"),
             ("0x1p4", "str"),
             ("1e400", "str"),
             ("yes", "str"),

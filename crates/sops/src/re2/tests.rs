@@ -61,6 +61,7 @@ fn an_error_names_the_byte_and_not_the_pattern() {
 
 /// FF-14. The bound on a match holds for these; the general promise is time linear in the text.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
 fn bombs_are_refused_or_harmless_within_100_ms() {
     let many = |unit: &str| unit.repeat(MAX_PATTERN / unit.len());
     let patterns = [

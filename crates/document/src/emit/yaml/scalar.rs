@@ -144,7 +144,7 @@ pub(super) fn literal(text: &str, margin: usize, parent: usize, out: &mut Vec<u8
     out.push(b'\n');
     for line in text.split_terminator('\n') {
         if !line.is_empty() {
-            out.extend(std::iter::repeat_n(b' ', margin));
+            out.resize(out.len() + margin, b' ');
             out.extend_from_slice(line.as_bytes());
         }
         out.push(b'\n');
@@ -160,7 +160,7 @@ pub(super) fn binary(bytes: &[u8], margin: usize, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"|\n");
     for line in encoded.expose().chunks(BINARY_LINE) {
-        out.extend(std::iter::repeat_n(b' ', margin));
+        out.resize(out.len() + margin, b' ');
         out.extend_from_slice(line);
         out.push(b'\n');
     }

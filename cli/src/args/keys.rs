@@ -1,0 +1,46 @@
+//! Which keys to seal with.
+
+use sops::{KeyKind, MasterKey};
+
+use crate::error::{Code, Error, Result};
+
+/// Keys for a new file. Only kinds that work stand here; each further kind is one field.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct KeyArgs {
+    /// age recipients, with commas between them
+    #[arg(
+        long,
+        short = 'a',
+        value_name = "RECIPIENTS",
+        env = "SOPS_AGE_RECIPIENTS",
+        hide_env_values = true
+    )]
+    age: Vec<String>,
+}
+
+impl KeyArgs {
+    /// The keys that were given, in order, none twice.
+    ///
+    /// # Errors
+    /// Code 1 if a text names no key.
+    pub(crate) fn master_keys(&self) -> Result<Vec<MasterKey>> {
+        read([(KeyKind::Age, &self.age)])
+    }
+}
+
+/// Reads comma lists, kind by kind.
+fn read<const KINDS: usize>(lists: [(KeyKind, &Vec<String>); KINDS]) -> Result<Vec<MasterKey>> {
+    let mut keys = Vec::new();
+    for (kind, lists) in lists {
+        for list in lists {
+            let read = MasterKey::parse_list(kind, list);
+            for key in read.map_err(|error| Error::new(Code::Generic, error.to_string()))? {
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        }
+    }
+    Ok(keys)
+}

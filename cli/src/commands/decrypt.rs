@@ -1,0 +1,139 @@
+//! `seal decrypt`: the author's bytes again.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use document::{Document, Form, Format, emit};
+use secret::SecretBytes;
+
+use crate::args::{InputFormat, OutputFormat};
+use crate::error::{Code, Error, Result};
+use crate::files::{self, Access, Existing, OutputDir, Target};
+use crate::walk::{Walk, is_document};
+use crate::workbench::Workbench;
+
+/// Open files: print one, or write many
+///
+/// One file is printed unless -i or --output is given; several files or a folder need -i or --output-dir.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  seal decrypt app.yaml\n  seal decrypt --extract '[\"db\"][\"password\"]' app.yaml\n  seal decrypt --output-dir /run/secrets deploy/")]
+pub(crate) struct Decrypt {
+    /// Files and folders; without any, or for -, stdin is read
+    files: Vec<PathBuf>,
+
+    /// Open the files where they stand
+    #[arg(long, short)]
+    in_place: bool,
+
+    /// Write the plaintext to this file, readable by its owner only
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["in_place", "output_dir"])]
+    output: Option<PathBuf>,
+
+    /// Write each file below this folder, under the path it was named by
+    #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
+    output_dir: Option<PathBuf>,
+
+    /// Print one value only
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["in_place", "output_dir"])]
+    extract: Option<String>,
+
+    /// Do not check the MAC and the integrity field
+    #[arg(long)]
+    ignore_mac: bool,
+
+    /// The name that decides the format when stdin is read
+    #[arg(long, value_name = "NAME")]
+    filename_override: Option<PathBuf>,
+
+    #[command(flatten)]
+    input: InputFormat,
+    #[command(flatten)]
+    output_format: OutputFormat,
+}
+
+impl Decrypt {
+    pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        if self.in_place || self.output_dir.is_some() {
+            return self.many(bench);
+        }
+        if self.files.len() > 1 || self.files.iter().any(|file| file.is_dir()) {
+            return Err(Error::new(Code::Conflict, "several files cannot be printed as one")
+                .hint("--output-dir DIR writes each below a folder, -i opens them in place"));
+        }
+        let file = self.files.first().filter(|file| *file != Path::new("-"));
+        let source = match file {
+            Some(file) => files::read(file, bench.global.max_size)?,
+            None => files::read_stdin(bench.global.max_size)?,
+        };
+        let name = self.filename_override.as_ref().or(file).cloned().unwrap_or_else(|| "-".into());
+        let format = self.input.of(&name);
+        let plaintext = self.open(bench, &name, format, source)?;
+        let out = match &self.extract {
+            Some(path) => super::get::extract(&name, bench, format, plaintext, path, self.output_format.output_type)?,
+            None => self.converted(bench, &name, format, plaintext)?,
+        };
+        match &self.output {
+            Some(output) => files::create_fresh(output, out.expose(), Access::Private, Existing::Replace)?,
+            None => files::write_stdout(out.expose())?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn open(&self, bench: &Workbench, name: &Path, format: Format, source: SecretBytes) -> Result<SecretBytes> {
+        let file = bench.read_sealed(name, format, source)?.ok_or_else(|| super::not_sealed(name))?;
+        Ok(bench.open(name, file, self.ignore_mac, false)?.opened.plaintext)
+    }
+
+    fn converted(&self, bench: &Workbench, name: &Path, format: Format, plaintext: SecretBytes) -> Result<SecretBytes> {
+        let Some(wanted) = self.output_format.output_type.filter(|wanted| *wanted != format) else {
+            return Ok(plaintext);
+        };
+        let refuse = |error: document::Error| Error::from((name, error));
+        let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
+        let options = super::emit_options(self.output_format.indent)?;
+        let items = emit::from_document(&document, bench.limits().expanded, |_| None).map_err(|error| super::emit_error(name, &error))?;
+        emit::emit(wanted, &items, &options).map_err(|error| super::emit_error(name, &error))
+    }
+
+    /// Every sealed file below the arguments.
+    fn many(&self, bench: &Workbench) -> Result<ExitCode> {
+        let walk = Walk::over(&self.files, &is_document, &[]);
+        if let Some(error) = walk.errors.into_iter().next() {
+            return Err(error);
+        }
+        let outputs = match &self.output_dir {
+            Some(folder) => Some(OutputDir::open(folder, Access::Private, Existing::Replace)?),
+            None => None,
+        };
+        let mut progress = bench.ui.progress(walk.files.len() as u64);
+        for found in &walk.files {
+            let path = &found.path;
+            let format = self.input.of(path);
+            match &outputs {
+                Some(outputs) => {
+                    let source = files::read(path, bench.global.max_size)?;
+                    if found.explicit || super::looks_sealed(format, source.expose()) {
+                        let plaintext = self.open(bench, path, format, source)?;
+                        outputs.write(&super::below(path), plaintext.expose())?;
+                    }
+                }
+                None => {
+                    let (target, source) = Target::open(path, bench.global.max_size)?;
+                    if found.explicit || super::looks_sealed(format, source.expose()) {
+                        let plaintext = self.open(bench, path, format, source)?;
+                        for text in target.replace(plaintext.expose())? {
+                            bench.ui.warn(Some(path), &text);
+                        }
+                        bench.ui.report("opened", path, None)?;
+                    }
+                }
+            }
+            progress.step();
+        }
+        drop(progress);
+        if let Some(outputs) = outputs {
+            outputs.finish()?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,64 @@
+//! `seal get`: one value.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use document::{Document, Form, Format, emit};
+use secret::SecretBytes;
+
+use crate::args::InputFormat;
+use crate::error::{Code, Error, Result};
+use crate::files;
+use crate::workbench::Workbench;
+
+/// Print one value of a sealed file
+///
+/// A text is printed as it is, without a line break; a map or list in the file's format.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  seal get app.yaml '[\"db\"][\"password\"]'")]
+pub(crate) struct Get {
+    /// The sealed file
+    file: PathBuf,
+
+    /// Which value, like ["key"][0]
+    path: String,
+
+    /// Do not check the MAC and the integrity field
+    #[arg(long)]
+    ignore_mac: bool,
+
+    #[command(flatten)]
+    input: InputFormat,
+}
+
+impl Get {
+    pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        let format = self.input.of(&self.file);
+        let source = files::read(&self.file, bench.global.max_size)?;
+        let file = bench.read_sealed(&self.file, format, source)?.ok_or_else(|| super::not_sealed(&self.file))?;
+        let opened = bench.open(&self.file, file, self.ignore_mac, false)?.opened;
+        let out = extract(&self.file, bench, format, opened.plaintext, &self.path, None)?;
+        files::write_stdout(out.expose())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What stands at `path` of a plaintext, as sops prints it.
+pub(super) fn extract(
+    name: &Path,
+    bench: &Workbench,
+    format: Format,
+    plaintext: SecretBytes,
+    path: &str,
+    output: Option<Format>,
+) -> Result<SecretBytes> {
+    let path = super::tree_path(path)?;
+    let refuse = |error: document::Error| Error::from((name, error));
+    let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
+    let items = emit::from_document(&document, bench.limits().expanded, |_| None).map_err(|error| super::emit_error(name, &error))?;
+    let Some(value) = emit::select(&items, &path) else {
+        return Err(Error::new(Code::Path, "there is nothing at this path").file(name).path(&path));
+    };
+    emit::emit_value(output.unwrap_or(format), value, &super::emit_options(None)?)
+        .map_err(|error| super::emit_error(name, &error))
+}

@@ -1,0 +1,112 @@
+//! `seal keys`: age identities.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use key_providers::age::{AgeProvider, AgeSources, generate};
+
+use crate::error::{Code, Error, Result};
+use crate::files::{self, Access, Existing};
+use crate::workbench::Workbench;
+
+/// Make and list age identities
+#[derive(clap::Args)]
+pub(crate) struct Keys {
+    #[command(subcommand)]
+    command: KeysCommand,
+}
+
+#[derive(clap::Subcommand)]
+enum KeysCommand {
+    /// Make an identity and print its recipient
+    ///
+    /// It is added to the file in which sops looks for identities, unless another one is named.
+    New {
+        /// Write the identity to this new file instead
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// List the recipients of all identities that are found, and where
+    List,
+}
+
+impl Keys {
+    pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        match self.command {
+            KeysCommand::New { output } => new(bench, output),
+            KeysCommand::List => list(bench),
+        }
+    }
+}
+
+fn new(bench: &Workbench, output: Option<PathBuf>) -> Result<ExitCode> {
+    let (path, recipient) = make_identity(output)?;
+    bench.ui.report("wrote", &path, Some("keep a copy of it in a safe place"))?;
+    if bench.ui.manner().json {
+        bench.ui.record(&serde_json::json!({ "recipient": recipient }))?;
+    } else {
+        bench.ui.say(&format!("recipient: {recipient}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes an identity and adds it to the file of identities, or writes it to a new file.
+pub(super) fn make_identity(output: Option<PathBuf>) -> Result<(PathBuf, String)> {
+    let path = match &output {
+        Some(path) => path.clone(),
+        None => default_file()?,
+    };
+    let random = |_| Error::new(Code::Generic, "the system's random source failed");
+    let (identity, recipient) = generate().map_err(random)?;
+    let mut text = secret::SecretBytes::default();
+    let out = text.expose_mut();
+    let (existing, before) = match (&output, path.exists()) {
+        (None, true) => (Existing::Replace, files::read(&path, files::Cap::default())?),
+        _ => (Existing::Refuse, secret::SecretBytes::default()),
+    };
+    out.extend_from_slice(before.expose());
+    if !out.is_empty() && !out.ends_with(b"\n") {
+        out.push(b'\n');
+    }
+    out.extend_from_slice(format!("# created: {}\n# public key: {recipient}\n", crate::workbench::now()).as_bytes());
+    out.extend_from_slice(identity.expose());
+    out.push(b'\n');
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|cause| Error::new(Code::Write, "cannot make the folder").file(folder).cause(&cause))?;
+    }
+    files::create_fresh(&path, text.expose(), Access::Private, existing)?;
+    Ok((path, recipient))
+}
+
+fn default_file() -> Result<PathBuf> {
+    let sources = sources();
+    let named = sources.files.first().or(sources.default_files.first());
+    named.cloned().ok_or_else(|| {
+        Error::new(Code::Generic, "there is no home folder to keep identities in").hint("--output FILE names a file")
+    })
+}
+
+fn sources() -> AgeSources {
+    AgeSources::from_env(&|name| std::env::var_os(name), std::env::home_dir().as_deref())
+}
+
+fn list(bench: &Workbench) -> Result<ExitCode> {
+    let provider = AgeProvider::new(sources());
+    let inventory = provider.identities().inventory();
+    for held in &inventory.held {
+        if bench.ui.manner().json {
+            bench.ui.record(&serde_json::json!({ "recipient": held.recipient, "source": held.source }))?;
+        } else {
+            bench.ui.say(&format!("{}  {}", held.recipient, held.source))?;
+        }
+    }
+    for fault in &inventory.faults {
+        let line = fault.line.map(|line| format!(":{line}")).unwrap_or_default();
+        bench.ui.warn(None, &format!("{}{line}: {}", fault.source, fault.reason));
+    }
+    if inventory.held.is_empty() {
+        bench.ui.hint("there is no identity yet: `seal keys new` makes one");
+    }
+    Ok(ExitCode::SUCCESS)
+}

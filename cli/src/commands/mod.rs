@@ -1,0 +1,144 @@
+//! The commands, one file each, and the command line that names them.
+
+mod check;
+mod decrypt;
+mod demo;
+mod encrypt;
+mod get;
+mod init;
+mod keys;
+mod recipients;
+mod rotate;
+mod seal;
+mod set;
+mod unset;
+
+use std::path::{Component, Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use document::{Format, emit};
+
+use crate::args::Global;
+use crate::error::{Code, Error, Result};
+use crate::ui::Ui;
+use crate::workbench::Workbench;
+
+/// Seals secrets in files before they are committed
+///
+/// Without a command it seals, in place, every file under PATH (default: the current folder) that the policy
+/// says must be sealed and is not, and the changes of authors in those that are.
+#[derive(clap::Parser)]
+#[command(name = "seal", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  seal keys new                     make an age identity
+  seal init                         write a policy for this folder
+  seal                              seal what the policy wants sealed
+  seal set app.yaml '[\"db\"][\"password\"]'
+  seal check                        in CI, without any key")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    seal: seal::Seal,
+}
+
+/// What to do.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Seal files under PATH by policy (what `seal` does without a command)
+    #[command(hide = true)]
+    Seal(seal::Seal),
+    Encrypt(encrypt::Encrypt),
+    Decrypt(decrypt::Decrypt),
+    Get(get::Get),
+    Set(set::Set),
+    Unset(unset::Unset),
+    Rotate(rotate::Rotate),
+    Check(check::Check),
+    Init(init::Init),
+    Keys(keys::Keys),
+    Demo(demo::Demo),
+}
+
+/// Reads the command line; on a mistake, or for help, it prints and ends the process.
+pub(crate) fn parse() -> (Global, Command) {
+    let cli = Cli::parse();
+    let command = cli.command.unwrap_or(Command::Seal(cli.seal));
+    (cli.global, command)
+}
+
+/// Runs a command; the exit code of a success can still say that something was found.
+pub(crate) fn run(global: Global, command: Command) -> Result<ExitCode> {
+    let ui = Ui::new(global.manner());
+    let bench = Workbench::new(ui, global)?;
+    match command {
+        Command::Seal(seal) => seal.run(&bench),
+        Command::Encrypt(encrypt) => encrypt.run(&bench),
+        Command::Decrypt(decrypt) => decrypt.run(&bench),
+        Command::Get(get) => get.run(&bench),
+        Command::Set(set) => set.run(&bench),
+        Command::Unset(unset) => unset.run(&bench),
+        Command::Rotate(rotate) => rotate.run(&bench),
+        Command::Check(check) => check.run(&bench),
+        Command::Init(init) => init.run(&bench),
+        Command::Keys(keys) => keys.run(&bench),
+        Command::Demo(demo) => demo.run(&bench),
+    }
+}
+
+fn not_sealed(name: &Path) -> Error {
+    Error::new(Code::Generic, "the file is not sealed: it has no `sops` block")
+        .file(name)
+        .hint("`seal encrypt -i FILE` seals it")
+}
+
+/// A quick look whether a file may be sealed, before it is read in earnest: it names its metadata.
+fn looks_sealed(format: Format, source: &[u8]) -> bool {
+    let name: &[u8] = if format == Format::Dotenv { b"sops_" } else { b"sops" };
+    memchr::memmem::find(source, name).is_some() && memchr::memmem::find(source, b"lastmodified").is_some()
+}
+
+/// A path as it is written below an output folder: without root, `.` and `..`.
+fn below(path: &Path) -> PathBuf {
+    path.components().filter(|part| matches!(part, Component::Normal(_))).collect()
+}
+
+fn tree_path(text: &str) -> Result<document::Path> {
+    document::Path::parse_sops(text).map_err(|why| {
+        Error::new(Code::Path, why).hint("a path looks like '[\"database\"][\"password\"]' or '[\"list\"][0]'")
+    })
+}
+
+fn emit_options(indent: Option<i32>) -> Result<emit::Options> {
+    let mut options = emit::Options::default();
+    match indent {
+        None => {}
+        Some(-1) => options.json_indent = emit::Indent::Tab,
+        Some(columns) => {
+            let columns = usize::try_from(columns)
+                .map_err(|_| Error::new(Code::Conflict, "--indent takes -1 (a tab) or a number of spaces"))?;
+            options.yaml_indent = columns;
+            options.json_indent = emit::Indent::Spaces(columns);
+        }
+    }
+    Ok(options)
+}
+
+fn emit_error(name: &Path, error: &emit::EmitError) -> Error {
+    Error::new(Code::Dump, error.to_string()).file(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

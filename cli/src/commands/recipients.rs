@@ -1,0 +1,41 @@
+//! Who may stand in a file that is written again.
+//!
+//! Nothing in the SOPS format says who added a recipient. So a command that seals again compares the file's
+//! list with the policy's rule, and refuses a recipient that nobody named.
+
+use std::path::Path;
+
+use sops::{MasterKey, Metadata};
+
+use crate::error::{Code, Error, Result};
+use crate::workbench::Workbench;
+
+/// Refuses a file that lists a recipient which neither the matching rule nor `added` names.
+///
+/// # Errors
+/// Code 8, naming the recipient.
+pub(super) fn check(
+    bench: &Workbench,
+    path: &Path,
+    metadata: &Metadata,
+    added: &[MasterKey],
+    accepted: &[String],
+) -> Result<()> {
+    let rule = bench.rule(path)?.and_then(|(_, rule)| rule).filter(|rule| rule.has_keys());
+    let Some(rule) = rule else {
+        bench.ui.warn(Some(path), "no rule of a policy names keys for this file: its recipients are taken as they are");
+        return Ok(());
+    };
+    for entry in metadata.groups.iter().flatten() {
+        let known = entry.master_key().is_some_and(|key| {
+            rule.keys().chain(added).any(|named| named == key) || accepted.contains(&key.to_string())
+        });
+        if !known {
+            let name = entry.master_key().map_or_else(|| entry.kind().to_owned(), MasterKey::to_string);
+            return Err(Error::new(Code::Conflict, format!("the file lists a recipient that the policy does not name: {name}"))
+                .file(path)
+                .hint("if it belongs there, add it to the policy or pass --accept-recipient with it"));
+        }
+    }
+    Ok(())
+}

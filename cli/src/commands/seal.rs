@@ -1,0 +1,236 @@
+//! `seal [PATH...]`: the main job.
+//!
+//! A file without metadata is sealed if a rule of the policy names it. In a sealed file the author's changes are
+//! sealed: they are the differences from the last version that verifies, in git. Without such a version nothing
+//! tells an author's change from an attacker's, and `--accept` is demanded.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use document::Format;
+use secret::SecretBytes;
+use sops::{DataKey, Metadata};
+
+use super::encrypt::recipe_of;
+use crate::args::InputFormat;
+use crate::error::{Code, Error, Result};
+use crate::files::{self, Target};
+use crate::git::Repository;
+use crate::walk::{Found, Walk, is_document};
+use crate::workbench::{SealedFile, Workbench};
+
+/// Seal files under PATH by policy
+#[derive(clap::Args)]
+pub(crate) struct Seal {
+    /// Files and folders; the current folder if none is given
+    paths: Vec<PathBuf>,
+
+    /// Take the changes in a sealed file that has no verifying version in git
+    #[arg(long)]
+    accept: bool,
+
+    #[command(flatten)]
+    input: InputFormat,
+}
+
+/// What became of a file.
+enum Outcome {
+    Sealed(&'static str),
+    InOrder,
+    NotOurs,
+    /// Its rule names no path: a file is sealed under it only if it is named.
+    NoPath,
+}
+
+impl Seal {
+    pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        let paths = if self.paths.is_empty() { vec![PathBuf::from(".")] } else { self.paths.clone() };
+        let mut repository = paths.first().and_then(|path| Repository::holding(path));
+        let tracked = match &repository {
+            Some(repository) => repository.tracked_though_ignored()?,
+            None => Vec::new(),
+        };
+        let named = |path: &Path| matches!(bench.rule(path), Ok(Some((_, Some(rule)))) if rule.path_regex.is_some());
+        let walk = Walk::over(&paths, &|path| is_document(path) || named(path), &tracked);
+        let mut failed = walk.errors;
+        let mut progress = bench.ui.progress(walk.files.len() as u64);
+        let mut without_path = 0;
+        for found in &walk.files {
+            match self.one(bench, found, &mut repository) {
+                Ok(Outcome::Sealed(detail)) => bench.ui.report("sealed", &found.path, Some(detail))?,
+                Ok(Outcome::InOrder) => bench.ui.detail(1, &format!("in order {}", crate::escape::path(&found.path))),
+                Ok(Outcome::NoPath) => without_path += 1,
+                Ok(Outcome::NotOurs) => {}
+                Err(error) => failed.push(error),
+            }
+            progress.step();
+        }
+        drop(progress);
+        if without_path > 0 {
+            bench.ui.hint(&format!(
+                "{without_path} files were left alone: their rule has no path_regex; name a file to seal it"
+            ));
+        }
+        let Some(first) = failed.first() else { return Ok(ExitCode::SUCCESS) };
+        let code = first.code();
+        for error in &failed {
+            bench.ui.error(error);
+        }
+        Ok(code.into())
+    }
+
+    fn one(&self, bench: &Workbench, found: &Found, repository: &mut Option<Repository>) -> Result<Outcome> {
+        let path = found.path.as_path();
+        let format = self.input.of(path);
+        let source = files::read(path, bench.global.max_size)?;
+        if super::looks_sealed(format, source.expose())
+            && let Some(file) = bench.read_sealed(path, format, source)?
+        {
+            return self.sealed(bench, path, format, file, repository);
+        }
+        let Some((_, Some(rule))) = bench.rule(path)? else {
+            if !found.explicit {
+                return Ok(Outcome::NotOurs);
+            }
+            return Err(Error::new(Code::ConfigNotFound, "no rule of a policy names this file")
+                .file(path)
+                .hint("`seal init` writes a policy; `seal encrypt -i --age RECIPIENT FILE` needs none"));
+        };
+        if rule.path_regex.is_none() && !found.explicit {
+            return Ok(Outcome::NoPath);
+        }
+        if !rule.has_keys() {
+            return Err(Error::new(Code::NoEncryptionKey, "the policy's rule for this file names no key").file(path));
+        }
+        let (target, source) = Target::open(path, bench.global.max_size)?;
+        let sealed = bench.seal_new(path, format, source, &recipe_of(&rule))?;
+        if sealed.count == 0 {
+            if found.explicit {
+                return Err(Error::new(Code::EncryptTree, "nothing in this file is selected to be sealed").file(path));
+            }
+            return Ok(Outcome::NotOurs);
+        }
+        replace(bench, path, target, &sealed.bytes)?;
+        Ok(Outcome::Sealed("new"))
+    }
+
+    /// A sealed file: in order, or with changes to be sealed.
+    fn sealed(
+        &self,
+        bench: &Workbench,
+        path: &Path,
+        format: Format,
+        file: SealedFile,
+        repository: &mut Option<Repository>,
+    ) -> Result<Outcome> {
+        let changed = sops::check(&file.document, &file.metadata).map_err(|error| Error::from((path, error)))?;
+        let key = match bench.unwrap(path, &file.metadata) {
+            Ok(key) => key,
+            Err(_) if changed.is_empty() => return Ok(Outcome::InOrder),
+            Err(error) => {
+                let place = Error::from((path, changed.into_iter().next().unwrap_or(sops::Error::Paths)));
+                return Err(place.with_code(Code::DataKey).cause(&error));
+            }
+        };
+        let metadata = file.metadata.clone();
+        let key_again = DataKey::new(*key.expose());
+        let error = if changed.is_empty() {
+            match bench.open_with(path, file, key, false, true) {
+                Ok(open) if open.metadata.integrity.is_some() => return Ok(Outcome::InOrder),
+                Ok(open) => {
+                    let (target, source) = Target::open(path, bench.global.max_size)?;
+                    self.unchanged_since(bench, path, format, source, &open.metadata)?;
+                    let sealed =
+                        bench.seal_again(path, format, open.opened.plaintext, open.metadata, &open.key, open.opened.kept)?;
+                    replace(bench, path, target, &sealed.bytes)?;
+                    return Ok(Outcome::Sealed("integrity added: another tool wrote the file"));
+                }
+                Err(error) if error.code() != Code::MacMismatch => return Err(error),
+                Err(error) => error,
+            }
+        } else {
+            Error::from((path, changed.into_iter().next().unwrap_or(sops::Error::Paths)))
+        };
+        self.edited(bench, path, format, &metadata, key_again, error, repository)
+    }
+
+    /// Guards against a change between the look and the lock.
+    fn unchanged_since(
+        &self,
+        bench: &Workbench,
+        path: &Path,
+        format: Format,
+        source: SecretBytes,
+        seen: &Metadata,
+    ) -> Result<()> {
+        match bench.read_sealed(path, format, source)? {
+            Some(file) if file.metadata.mac == seen.mac => Ok(()),
+            _ => Err(Error::new(Code::Write, "changed on disk while it was looked at").file(path)),
+        }
+    }
+
+    /// Seals what differs from the last version that verifies.
+    #[allow(clippy::too_many_arguments)]
+    fn edited(
+        &self,
+        bench: &Workbench,
+        path: &Path,
+        format: Format,
+        metadata: &Metadata,
+        key: DataKey,
+        error: Error,
+        repository: &mut Option<Repository>,
+    ) -> Result<Outcome> {
+        let base = base(bench, path, format, repository)?;
+        let base = match base {
+            Some(base) if same_block(&base.metadata, metadata) => Some(base),
+            Some(_) => {
+                return Err(Error::new(Code::MacMismatch, "the `sops` block differs from the last version that verifies")
+                    .file(path)
+                    .cause(&error)
+                    .hint("take the block of that version back; recipients are changed by their own commands"));
+            }
+            None if self.accept => None,
+            None => {
+                return Err(error
+                    .with_code(Code::MacMismatch)
+                    .hint("git has no version of this file that verifies: look at every change, then pass --accept"));
+            }
+        };
+        let (target, source) = Target::open(path, bench.global.max_size)?;
+        let Some(draft) = bench.read_sealed(path, format, source)? else { return Err(super::not_sealed(path)) };
+        let plaintext = bench.open_draft(path, &draft, &key)?;
+        let (metadata, kept) = match base {
+            Some(base) => (base.metadata, base.opened.kept),
+            None => (draft.metadata, None),
+        };
+        let sealed = bench.seal_again(path, format, plaintext, metadata, &key, kept)?;
+        replace(bench, path, target, &sealed.bytes)?;
+        Ok(Outcome::Sealed("changes"))
+    }
+}
+
+/// The last version of the file in git, if it verifies.
+fn base(
+    bench: &Workbench,
+    path: &Path,
+    format: Format,
+    repository: &mut Option<Repository>,
+) -> Result<Option<crate::workbench::OpenFile>> {
+    let Some(repository) = repository else { return Ok(None) };
+    let Some((_, source)) = repository.base(path, bench.global.max_size)? else { return Ok(None) };
+    let Some(file) = bench.read_sealed(path, format, source)? else { return Ok(None) };
+    Ok(bench.open(path, file, false, true).ok())
+}
+
+/// Whether an author left the metadata alone.
+fn same_block(a: &Metadata, b: &Metadata) -> bool {
+    a == b
+}
+
+fn replace(bench: &Workbench, path: &Path, target: Target, bytes: &[u8]) -> Result<()> {
+    for text in target.replace(bytes)? {
+        bench.ui.warn(Some(path), &text);
+    }
+    Ok(())
+}

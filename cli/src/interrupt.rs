@@ -1,0 +1,210 @@
+//! Ctrl-C, and requests to end: exit 85, nothing left behind.
+//!
+//! One sleeping thread waits for SIGINT, SIGTERM and SIGHUP. What must not outlive the program (temporary
+//! files and folders, a terminal without echo, an editor) is registered while it exists; the thread undoes it
+//! and exits. A file is made and registered in one step under the registry's lock, which the thread takes and
+//! never gives back, so nothing can appear behind its back.
+//!
+//! A SIGHUP that was ignored when the program started (nohup) stays ignored. While a program runs in the
+//! foreground for the user ([`forward_to`]) requests to end are passed on to it and its exit code decides.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::AtFlags;
+use rustix::process::{Pid, Signal};
+use rustix::termios::{OptionalActions, Termios};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::error::{Code, Error, Result};
+
+/// Something that must be undone if the program is told to end.
+pub(crate) enum Undo {
+    /// A file to be removed.
+    File {
+        /// The folder it was made in.
+        folder: Arc<OwnedFd>,
+        /// Its name there.
+        name: OsString,
+    },
+    /// A folder to be removed with all that is in it.
+    Folder(PathBuf),
+    /// The terminal's modes, to be put back.
+    Terminal(Box<Termios>),
+    /// A program that must not go on alone, such as an editor.
+    Process(Pid),
+}
+
+/// Keeps an [`Undo`] registered until dropped. Dropping it undoes nothing.
+#[must_use]
+pub(crate) struct Pending(u64);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        registry().pending.retain(|(id, _)| *id != self.0);
+    }
+}
+
+/// Passes requests to end on to a program until dropped.
+#[must_use]
+pub(crate) struct Forwarding(());
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        registry().foreground = None;
+    }
+}
+
+#[derive(Default)]
+struct Registry {
+    next: u64,
+    pending: Vec<(u64, Undo)>,
+    foreground: Option<Pid>,
+}
+
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    next: 0,
+    pending: Vec::new(),
+    foreground: None,
+});
+
+/// Starts watching. Called once, first thing in `main`.
+///
+/// # Errors
+/// When the system refuses a signal handler or a thread.
+pub(crate) fn watch() -> Result<()> {
+    let refused = |error: std::io::Error| Error::new(Code::Generic, "cannot watch for signals").cause(&error);
+    let wanted = [SIGINT, SIGTERM, SIGHUP]
+        .into_iter()
+        .filter(|signal| *signal != SIGHUP || !hangup_ignored());
+    let mut signals = Signals::new(wanted).map_err(refused)?;
+    let wait = move || {
+        for signal in signals.forever() {
+            received(signal);
+        }
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(wait)
+        .map_err(refused)?;
+    Ok(())
+}
+
+/// Makes something and registers how to undo it, in one step that no signal can split. Nothing is registered
+/// when `make` fails.
+pub(crate) fn guard<T, E>(undo: Undo, make: impl FnOnce() -> Result<T, E>) -> Result<(Pending, T), E> {
+    let mut registry = registry();
+    let made = make()?;
+    let id = registry.next;
+    registry.next += 1;
+    registry.pending.push((id, undo));
+    Ok((Pending(id), made))
+}
+
+/// Lets the program `pid` decide when to end: until the result is dropped, SIGTERM and SIGHUP are passed on
+/// to it, and SIGINT, which the terminal sends to both, is left to it.
+pub(crate) fn forward_to(pid: Pid) -> Forwarding {
+    registry().foreground = Some(pid);
+    Forwarding(())
+}
+
+fn registry() -> MutexGuard<'static, Registry> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn received(signal: i32) {
+    let mut registry = registry();
+    if let Some(pid) = registry.foreground {
+        match signal {
+            SIGTERM => {
+                let _ = rustix::process::kill_process(pid, Signal::TERM);
+            }
+            SIGHUP => {
+                let _ = rustix::process::kill_process(pid, Signal::HUP);
+            }
+            _ => {}
+        }
+        return;
+    }
+    for (_, undo) in registry.pending.drain(..).rev() {
+        run(undo);
+    }
+    Error::new(Code::Interrupted, "interrupted").print(false);
+    // The registry stays locked: nothing more can be made.
+    std::process::exit(Code::Interrupted.number().into());
+}
+
+fn run(undo: Undo) {
+    match undo {
+        Undo::File { folder, name } => {
+            let _ = rustix::fs::unlinkat(&folder, &name, AtFlags::empty());
+        }
+        Undo::Folder(path) => drop(fs::remove_dir_all(path)),
+        Undo::Terminal(modes) => {
+            if let Ok(terminal) = fs::File::open("/dev/tty") {
+                let _ = rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &modes);
+            }
+        }
+        Undo::Process(pid) => {
+            let _ = rustix::process::kill_process(pid, Signal::TERM);
+        }
+    }
+}
+
+/// Whether SIGHUP is ignored, as Linux shows it; elsewhere no.
+fn hangup_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    mask >> (SIGHUP - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(id: u64) -> bool {
+        registry().pending.iter().any(|(other, _)| *other == id)
+    }
+
+    #[test]
+    fn what_is_made_is_registered_until_dropped() {
+        let made = guard(Undo::Folder("/nonexistent/a".into()), || Ok::<_, ()>(7));
+        let (pending, value) = made.expect("made");
+        assert_eq!(value, 7);
+        let id = pending.0;
+        assert!(held(id));
+        drop(pending);
+        assert!(!held(id));
+    }
+
+    #[test]
+    fn what_could_not_be_made_is_not_registered() {
+        assert!(guard(Undo::Folder("/nonexistent/b".into()), || Err::<(), _>("no")).is_err());
+        let is_b = |undo: &Undo| matches!(undo, Undo::Folder(path) if path.ends_with("b"));
+        assert!(!registry().pending.iter().any(|(_, undo)| is_b(undo)));
+    }
+
+    #[test]
+    fn undoing_removes_files_and_folders() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("f");
+        fs::write(&file, "x").expect("written");
+        let folder = Arc::new(OwnedFd::from(fs::File::open(dir.path()).expect("opened")));
+        run(Undo::File {
+            folder,
+            name: "f".into(),
+        });
+        assert!(!file.exists());
+        let inner = dir.path().join("d");
+        fs::create_dir_all(inner.join("e")).expect("made");
+        run(Undo::Folder(inner.clone()));
+        assert!(!inner.exists());
+    }
+}

@@ -1,0 +1,34 @@
+//! `seal`: seals secrets in files before they are committed.
+
+mod args;
+mod commands;
+mod error;
+mod escape;
+mod files;
+mod git;
+mod hardening;
+mod interrupt;
+mod policy;
+mod ui;
+mod walk;
+mod workbench;
+
+use std::process::ExitCode;
+
+/// Memory that is freed is wiped first: parsers and libraries keep copies of what they read.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
+fn main() -> ExitCode {
+    let (global, command) = commands::parse();
+    let ui = ui::Ui::new(global.manner());
+    hardening::no_core_dumps();
+    let done = interrupt::watch().and_then(|()| commands::run(global, command));
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            ui.error(&error);
+            error.code().into()
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Benchmarks: ours against its peers, as ratios.
+//!
+//! A machine's mood moves absolute times by tens of percent; runs that alternate between ours and theirs share it. What
+//! is reported is the median of each and their quotient. A benchmark is one function in the list [`benches`].
+
+use crate::{Failure, cargo};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use support::peers;
+use support::run::Tool;
+
+/// Name, what it compares, and the function that does.
+type Bench = (&'static str, &'static str, fn() -> Result<(), Failure>);
+
+fn benches() -> Vec<Bench> {
+    vec![(
+        "startup",
+        "`--version` of ours against released and newest SOPS",
+        startup,
+    )]
+}
+
+/// Prints the benchmarks.
+pub(crate) fn list() -> Result<(), Failure> {
+    for (name, what, _) in benches() {
+        println!("{name:<12} {what}");
+    }
+    Ok(())
+}
+
+/// Runs the benchmark `name`.
+pub(crate) fn run(name: &str) -> Result<(), Failure> {
+    let bench = benches().into_iter().find(|(candidate, ..)| *candidate == name);
+    let (.., bench) = bench.ok_or_else(|| format!("no benchmark {name}; `cargo xtask bench` lists them"))?;
+    bench()
+}
+
+/// Our program, built as it is released.
+pub(crate) fn seal() -> Result<PathBuf, Failure> {
+    cargo::succeed(cargo::command("build --release --locked --quiet --package seal"))?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cargo::root().join("target"), PathBuf::from);
+    Ok(target.join("release/seal"))
+}
+
+/// Runs `ours` and `theirs` by turns, `rounds` times after one warm-up, and prints the medians and their quotient.
+pub(crate) fn compare(
+    label: &str,
+    rounds: usize,
+    mut ours: impl FnMut() -> Result<(), Failure>,
+    mut theirs: impl FnMut() -> Result<(), Failure>,
+) -> Result<f64, Failure> {
+    let mut times = (Vec::with_capacity(rounds), Vec::with_capacity(rounds));
+    ours()?;
+    theirs()?;
+    for _ in 0..rounds {
+        times.0.push(timed(&mut ours)?);
+        times.1.push(timed(&mut theirs)?);
+    }
+    let (ours, theirs) = (median(times.0), median(times.1));
+    let ratio = theirs.as_secs_f64() / ours.as_secs_f64().max(1e-9);
+    println!("{label}: ours {ours:.1?}, theirs {theirs:.1?}: {ratio:.2} times as fast (median of {rounds})");
+    Ok(ratio)
+}
+
+fn timed(run: &mut impl FnMut() -> Result<(), Failure>) -> Result<Duration, Failure> {
+    let start = Instant::now();
+    run()?;
+    Ok(start.elapsed())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn startup() -> Result<(), Failure> {
+    let ours = Tool::new(seal()?)?;
+    for (version, program) in [("3.11.0", peers::sops_3_11()?), ("3.13.3", peers::sops_3_13()?)] {
+        let theirs = Tool::new(program)?;
+        let run =
+            |tool: &Tool| -> Result<(), Failure> { Ok(tool.run(["--version"])?.expect_success().map(drop)?) };
+        compare(
+            &format!("startup against sops {version}"),
+            51,
+            || run(&ours),
+            || run(&theirs),
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_and_theirs_take_turns_and_the_median_is_in_the_middle() -> Result<(), Failure> {
+        let turns = std::cell::RefCell::new(String::new());
+        let turn = |mark| {
+            turns.borrow_mut().push(mark);
+            Ok(())
+        };
+        compare("turns", 3, || turn('o'), || turn('t'))?;
+        assert_eq!(turns.into_inner(), "otototot");
+        assert_eq!(
+            median([3, 1, 2].map(Duration::from_secs).to_vec()),
+            Duration::from_secs(2)
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! Campaigns: test families at their full counts, for hours, with a log that is kept.
+//!
+//! A campaign is the tests whose path contains its name, run with `SEALWRIGHT_TIER=campaign`, which `support::tier`
+//! reads. So nothing is written twice: a push runs the same tests with small counts.
+
+use crate::{Failure, cargo};
+use std::fs::{self, File};
+use std::time::{SystemTime, UNIX_EPOCH};
+use support::peers::cache;
+use support::tier;
+
+/// One campaign.
+struct Campaign {
+    name: &'static str,
+    what: &'static str,
+    /// The arguments of `cargo test` that select its tests.
+    selection: &'static str,
+}
+
+const CAMPAIGNS: [Campaign; 1] = [Campaign {
+    name: "inputs",
+    what: "every manifest and mutation, and 2,000 generated documents a format, through two versions of SOPS",
+    selection: "--package support --lib -- corpus generate",
+}];
+
+/// Prints the campaigns.
+pub(crate) fn list() -> Result<(), Failure> {
+    for campaign in &CAMPAIGNS {
+        println!("{:<12} {}", campaign.name, campaign.what);
+    }
+    Ok(())
+}
+
+/// Runs the campaign `name`.
+pub(crate) fn run(name: &str) -> Result<(), Failure> {
+    let campaign = CAMPAIGNS.iter().find(|campaign| campaign.name == name);
+    let campaign =
+        campaign.ok_or_else(|| format!("no campaign {name}; `cargo xtask campaign` lists them"))?;
+    let folder = cache::root()?.join("campaigns");
+    fs::create_dir_all(&folder)?;
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let log = folder.join(format!("{name}-{seconds}.log"));
+    println!("campaign {name}: {}; log: {}", campaign.what, log.display());
+    let mut command = cargo::command("test --locked --no-fail-fast");
+    command
+        .args(campaign.selection.split(' '))
+        .env(tier::VARIABLE, "campaign");
+    let (counts, content) = cargo::test(command, Some(File::create(&log)?))?;
+    println!(
+        "{} passed, {} failed; log: {}",
+        counts.passed,
+        counts.failed,
+        log.display()
+    );
+    if content && counts.passed > 0 {
+        Ok(())
+    } else {
+        Err(format!("campaign {name} failed").into())
+    }
+}

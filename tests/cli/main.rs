@@ -1,0 +1,7 @@
+//! The program `seal` as its users run it: what it gives back, what it refuses, and what it never prints.
+
+mod exact;
+mod leaks;
+mod scene;
+mod tampering;
+mod variants;

@@ -1,0 +1,74 @@
+//! Writers of one file wait for each other: what was acknowledged is there, and every reader sees a whole file.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use support::tier;
+
+use crate::scene::{EVERYTHING, Result, Scene, ended};
+
+/// How many writers there are at once.
+const WRITERS: usize = 100;
+
+fn round() -> Result {
+    let scene = Scene::new(EVERYTHING)?;
+    scene.write("file.json", "{\"first\": \"value\"}\n")?;
+    scene.must(&["encrypt", "-i", "file.json"])?;
+    let (scene, over) = (&scene, &AtomicBool::new(false));
+    let (written, reads) = std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let mut reads = 0;
+            while !over.load(Ordering::Relaxed) {
+                let output = scene
+                    .seal(&["decrypt", "file.json"])
+                    .map_err(|error| error.to_string())?;
+                if !output.success() {
+                    return Err(format!("a reader met {}", ended(&output)));
+                }
+                reads += 1;
+            }
+            Ok(reads)
+        });
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|number| {
+                scope.spawn(move || {
+                    let path = format!("[\"key{number}\"]");
+                    let arguments = ["set", "file.json", &path, "--value-stdin"];
+                    let value = format!("\"value {number}\"");
+                    scene
+                        .seal_with_input(&arguments, value.as_bytes())
+                        .map_err(|error| error.to_string())
+                })
+            })
+            .collect();
+        let written: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+        over.store(true, Ordering::Relaxed);
+        (written, reader.join())
+    });
+    let reads: usize = reads.map_err(|_| "the reader panicked")??;
+    let plain: serde_json::Value = serde_json::from_slice(&scene.must(&["decrypt", "file.json"])?)?;
+    for (number, writer) in written.into_iter().enumerate() {
+        let output = writer.map_err(|_| "a writer panicked")??;
+        let there = plain[format!("key{number}")] == format!("value {number}");
+        if !output.success() {
+            return Err(format!("writer {number} failed (present: {there}): {}", ended(&output)).into());
+        }
+        if !there {
+            return Err(format!("the acknowledged write of {number} is lost").into());
+        }
+    }
+    assert_eq!(plain["first"], "value");
+    assert!(reads > 0, "no reader ran beside the writers");
+    let names: Vec<_> = std::fs::read_dir(scene.folder())?
+        .filter_map(|entry| entry.ok())
+        .collect();
+    assert_eq!(names.len(), 2, "only the policy and the file are left: {names:?}");
+    Ok(())
+}
+
+#[test]
+fn a_hundred_writers_lose_nothing() -> Result {
+    for _ in 0..tier::count(1, 100) {
+        round()?;
+    }
+    Ok(())
+}

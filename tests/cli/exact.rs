@@ -11,9 +11,11 @@ use support::{corpus, generate, suites, tier};
 use crate::scene::{EVERYTHING, Result, Scene, ended, verdict};
 
 /// Cases that sops takes and that are refused here, each on purpose.
-const STRICTER: [(&str, &str); 2] = [
+const STRICTER: [(&str, &str); 4] = [
     ("y_object_duplicated_key.json", "a key stands twice"),
     ("y_object_duplicated_key_and_value.json", "a key stands twice"),
+    ("wrapped/y_object_duplicated_key.json", "a key stands twice"),
+    ("wrapped/y_object_duplicated_key_and_value.json", "a key stands twice"),
 ];
 
 /// Seals and opens a tree of files (name, text); returns what is wrong and how many were sealed.

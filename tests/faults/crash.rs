@@ -251,7 +251,7 @@ fn sweep(command: &Command) -> Result {
 #[test]
 fn encrypt_loses_nothing() -> Result {
     sweep(&Command {
-        arguments: &["encrypt", "-i", "FILE"],
+        arguments: &["encrypt", "-q", "-i", "FILE"],
         from_sealed: false,
         after: same,
     })
@@ -260,7 +260,7 @@ fn encrypt_loses_nothing() -> Result {
 #[test]
 fn decrypt_loses_nothing() -> Result {
     sweep(&Command {
-        arguments: &["decrypt", "-i", "FILE"],
+        arguments: &["decrypt", "-q", "-i", "FILE"],
         from_sealed: true,
         after: same,
     })
@@ -268,7 +268,7 @@ fn decrypt_loses_nothing() -> Result {
 
 #[test]
 fn set_loses_nothing() -> Result {
-    let arguments = &["set", "FILE", "[\"key7\"]", "--value-file", "VALUE"];
+    let arguments = &["set", "-q", "FILE", "[\"key7\"]", "--value-file", "VALUE"];
     sweep(&Command {
         arguments,
         from_sealed: true,
@@ -279,7 +279,7 @@ fn set_loses_nothing() -> Result {
 #[test]
 fn unset_loses_nothing() -> Result {
     sweep(&Command {
-        arguments: &["unset", "FILE", "[\"gone\"]"],
+        arguments: &["unset", "-q", "FILE", "[\"gone\"]"],
         from_sealed: true,
         after: without_gone,
     })
@@ -288,7 +288,7 @@ fn unset_loses_nothing() -> Result {
 #[test]
 fn rotate_loses_nothing() -> Result {
     sweep(&Command {
-        arguments: &["rotate", "FILE"],
+        arguments: &["rotate", "-q", "FILE"],
         from_sealed: true,
         after: same,
     })
@@ -297,7 +297,7 @@ fn rotate_loses_nothing() -> Result {
 #[test]
 fn seal_loses_nothing() -> Result {
     sweep(&Command {
-        arguments: &["FILE"],
+        arguments: &["-q", "FILE"],
         from_sealed: false,
         after: same,
     })

@@ -51,7 +51,7 @@ impl Story<'_> {
     fn tell(&self) -> Result<()> {
         self.title("1. A key. Its public half, the recipient, goes into the policy; the other half stays with you.")?;
         self.seal(&["keys", "new"], 0)?;
-        self.seal(&["init", "--yes"], 0)?;
+        self.seal(&["init", "--yes", "--quiet"], 0)?;
         self.show(".sops.yaml")?;
 
         self.title("2. A manifest as a person wrote it, and `seal`: only the values change.")?;
@@ -72,8 +72,8 @@ impl Story<'_> {
         let after = self.read("secret.yaml")?;
         self.diff(&before, &after)?;
 
-        self.title("5. Somebody without a key edits the file: swaps a name, where sops would see nothing.")?;
-        self.write("secret.yaml", &after.replace("name: shop-db", "name: shop-ab"))?;
+        self.title("5. Somebody without a key swaps two names. sops would see nothing: its MAC does not cover names.")?;
+        self.write("secret.yaml", &after.replace("name: shop-db, namespace: shop", "namespace: shop-db, name: shop"))?;
         self.seal(&["decrypt", "secret.yaml"], 51)?;
         self.write("secret.yaml", &after)?;
 

@@ -48,7 +48,7 @@ pub(crate) fn header(source: &[u8], tree: &Tree, id: NodeId) -> Option<Span> {
 
 /// The header that a sealed block scalar has.
 pub(crate) fn sealed_header(source: &[u8], header: Span) -> &'static [u8] {
-    if source[header.start as usize] == b'>' { b">-" } else { b"|-" }
+    if source[header.range()].contains(&b'>') { b">-" } else { b"|-" }
 }
 
 /// The header under which `value` reads back, given the empty lines that stand behind the scalar.
@@ -167,7 +167,9 @@ fn parts<'a>(source: &'a [u8], tree: &Tree, id: NodeId) -> Parts<'a> {
         let start = span.start as usize;
         let signs = source[start + 1..].iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-')).count();
         let below = after_break(source, line_end(source, start)).min(span.end as usize);
-        let header = Some(Span::new(start, start + 1 + signs));
+        // A tag that promises something else than text goes with the header: a sealed value is text.
+        let first = tag.filter(|tag| promises_type(&source[tag.range()])).map_or(start, |tag| tag.start as usize);
+        let header = Some(Span::new(first, start + 1 + signs));
         return Parts { style, kept: "".into(), body: Span::new(below, span.end as usize), header };
     }
     let mut properties: Vec<Span> = [anchor, tag].into_iter().flatten().collect();
@@ -177,14 +179,18 @@ fn parts<'a>(source: &'a [u8], tree: &Tree, id: NodeId) -> Parts<'a> {
     for property in properties {
         let text = String::from_utf8_lossy(&source[property.range()]);
         // A sealed value is text: under a tag that promises something else sops reads nothing at all.
-        let typed = Some(property) == tag
-            && matches!(&*text, "!!int" | "!!float" | "!!timestamp" | "!!binary" | "!!bool" | "!!null");
+        let typed = Some(property) == tag && promises_type(text.as_bytes());
         if !typed {
             kept.push_str(&text);
             kept.push(' ');
         }
     }
     Parts { style, kept: kept.into(), body: Span { start, end: span.end }, header: None }
+}
+
+/// Whether a tag says that something else than text stands there: under it sops reads a sealed value as nothing.
+fn promises_type(tag: &[u8]) -> bool {
+    matches!(tag, b"!!int" | b"!!float" | b"!!timestamp" | b"!!binary" | b"!!bool" | b"!!null")
 }
 
 /// The column at which the content of a block scalar stands.
@@ -286,7 +292,12 @@ pub(crate) fn reads_as(
     let probe = match header {
         [] if tree.in_flow(start) => [&margin, &b"k: ["[..], text, b"]"].concat(),
         [] => [&margin, &b"k: "[..], text].concat(),
-        _ => [&margin, &b"k: "[..], header, line_break(source).as_bytes(), text].concat(),
+        _ => {
+            // The empty lines behind the body count under `+`.
+            let newline = line_break(source);
+            let empty = newline.repeat(empty_lines(source, frame(source, tree, id).span.end as usize));
+            [&margin, &b"k: "[..], header, newline.as_bytes(), text, empty.as_bytes()].concat()
+        }
     };
     let Ok(probed) = super::parse(&probe, Form::Sealed, &Limits::default()) else { return false };
     let mut scalars = (0..probed.len() as u32).map(NodeId).filter(|id| matches!(probed.node(*id), Node::Scalar { .. }));

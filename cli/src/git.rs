@@ -65,6 +65,7 @@ impl Repository {
     }
 
     /// The top folder of the working tree, without links.
+    #[cfg(test)]
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }

@@ -23,6 +23,7 @@ use signal_hook::iterator::Signals;
 use crate::error::{Code, Error, Result};
 
 /// Something that must be undone if the program is told to end.
+#[allow(dead_code, reason = "for commands that run other programs, which come next")]
 pub(crate) enum Undo {
     /// A file to be removed.
     File {
@@ -50,6 +51,7 @@ impl Drop for Pending {
 }
 
 /// Passes requests to end on to a program until dropped.
+#[allow(dead_code, reason = "for commands that run other programs, which come next")]
 #[must_use]
 pub(crate) struct Forwarding(());
 
@@ -107,6 +109,7 @@ pub(crate) fn guard<T, E>(undo: Undo, make: impl FnOnce() -> Result<T, E>) -> Re
 
 /// Lets the program `pid` decide when to end: until the result is dropped, SIGTERM and SIGHUP are passed on
 /// to it, and SIGINT, which the terminal sends to both, is left to it.
+#[allow(dead_code, reason = "for commands that run other programs, which come next")]
 pub(crate) fn forward_to(pid: Pid) -> Forwarding {
     registry().foreground = Some(pid);
     Forwarding(())

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use document::{Document, Form, Format, Limits, Value};
 use key_providers::age::{AgeProvider, AgeSources};
@@ -20,6 +21,9 @@ use crate::ui::Ui;
 
 /// The version that new files name: what any sops from 3.11 on reads.
 const VERSION: &str = "3.11.0";
+
+/// From this many files on a second thread is worth its start.
+const MANY: usize = 32;
 
 /// Everything a command works with.
 pub(crate) struct Workbench {
@@ -67,6 +71,51 @@ impl Workbench {
             global,
             runtime,
         })
+    }
+
+    /// Does `work` for every item, on all cores if there are many of them, each thread on a workbench of its own.
+    /// The results are in the order of the items.
+    pub(crate) fn for_each<I: Sync, T: Send>(
+        &self,
+        items: &[I],
+        work: impl Fn(&Workbench, &I) -> T + Sync,
+    ) -> Result<Vec<T>> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len() / MANY + 1);
+        let mut progress = self.ui.progress(items.len() as u64);
+        if threads == 1 {
+            let one = |item| {
+                let done = work(self, item);
+                progress.step();
+                done
+            };
+            return Ok(items.iter().map(one).collect());
+        }
+        let next = AtomicUsize::new(0);
+        let (manner, global) = (self.ui.manner(), &self.global);
+        let (send, receive) = std::sync::mpsc::channel();
+        let mut results: Vec<Option<T>> = items.iter().map(|_| None).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                let (send, next, work) = (send.clone(), &next, &work);
+                scope.spawn(move || {
+                    let bench = Workbench::new(Ui::new(manner), global.clone());
+                    while let Ok(bench) = &bench
+                        && let at = next.fetch_add(1, Ordering::Relaxed)
+                        && let Some(item) = items.get(at)
+                    {
+                        // Nobody listens any more only when the main thread is gone.
+                        let _ = send.send((at, work(bench, item)));
+                    }
+                });
+            }
+            drop(send);
+            for (at, result) in receive {
+                results[at] = Some(result);
+                progress.step();
+            }
+        });
+        let all = results.into_iter().collect::<Option<Vec<T>>>();
+        all.ok_or_else(|| Error::new(Code::Generic, "a thread could not start its work"))
     }
 
     /// Bounds for reading documents.
@@ -207,6 +256,9 @@ impl Workbench {
     }
 
     fn parse_plain(&self, path: &Path, format: Format, source: SecretBytes) -> Result<Document> {
+        if source.is_empty() && format == Format::Yaml {
+            return Err(Error::new(Code::NeedsDocument, "the file is empty: there is no document in it").file(path));
+        }
         let refuse = |error: document::Error| Error::from((path, error));
         let document = Document::parse(format, Form::Plain, source, &self.limits()).map_err(refuse)?;
         if let Some(place) = document.block_key() {

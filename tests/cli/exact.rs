@@ -15,7 +15,10 @@ const STRICTER: [(&str, &str); 4] = [
     ("y_object_duplicated_key.json", "a key stands twice"),
     ("y_object_duplicated_key_and_value.json", "a key stands twice"),
     ("wrapped/y_object_duplicated_key.json", "a key stands twice"),
-    ("wrapped/y_object_duplicated_key_and_value.json", "a key stands twice"),
+    (
+        "wrapped/y_object_duplicated_key_and_value.json",
+        "a key stands twice",
+    ),
 ];
 
 /// Seals and opens a tree of files (name, text); returns what is wrong and how many were sealed.

@@ -31,16 +31,14 @@ impl Check {
         let named = |path: &Path| matches!(bench.rule(path), Ok(Some((_, Some(rule)))) if rule.path_regex.is_some());
         let walk = Walk::over(&self.paths, &|path| is_document(path) || named(path), &[]);
         let mut found = walk.errors;
-        let mut progress = bench.ui.progress(walk.files.len() as u64);
+        let results = bench.for_each(&walk.files, |bench, file| self.one(bench, &file.path))?;
         let mut sealed = 0_u64;
-        for file in &walk.files {
-            match self.one(bench, &file.path) {
+        for result in results {
+            match result {
                 Ok(is_sealed) => sealed += u64::from(is_sealed),
                 Err(errors) => found.extend(errors),
             }
-            progress.step();
         }
-        drop(progress);
         for error in &found {
             bench.ui.error(error);
         }

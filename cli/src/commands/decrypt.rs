@@ -9,7 +9,7 @@ use secret::SecretBytes;
 use crate::args::{InputFormat, OutputFormat};
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access, Existing, OutputDir, Target};
-use crate::walk::{Walk, is_document};
+use crate::walk::{Found, Walk, is_document};
 use crate::workbench::Workbench;
 
 /// Open files: print one, or write many
@@ -105,35 +105,33 @@ impl Decrypt {
             Some(folder) => Some(OutputDir::open(folder, Access::Private, Existing::Replace)?),
             None => None,
         };
-        let mut progress = bench.ui.progress(walk.files.len() as u64);
-        for found in &walk.files {
-            let path = &found.path;
-            let format = self.input.of(path);
-            match &outputs {
-                Some(outputs) => {
-                    let source = files::read(path, bench.global.max_size)?;
-                    if found.explicit || super::looks_sealed(format, source.expose()) {
-                        let plaintext = self.open(bench, path, format, source)?;
-                        outputs.write(&super::below(path), plaintext.expose())?;
-                    }
-                }
-                None => {
-                    let (target, source) = Target::open(path, bench.global.max_size)?;
-                    if found.explicit || super::looks_sealed(format, source.expose()) {
-                        let plaintext = self.open(bench, path, format, source)?;
-                        for text in target.replace(plaintext.expose())? {
-                            bench.ui.warn(Some(path), &text);
-                        }
-                        bench.ui.report("opened", path, None)?;
-                    }
-                }
-            }
-            progress.step();
-        }
-        drop(progress);
+        let results = bench.for_each(&walk.files, |bench, found| self.one_of_many(bench, found, outputs.as_ref()))?;
+        results.into_iter().collect::<Result<()>>()?;
         if let Some(outputs) = outputs {
             outputs.finish()?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn one_of_many(&self, bench: &Workbench, found: &Found, outputs: Option<&OutputDir>) -> Result<()> {
+        let path = &found.path;
+        let format = self.input.of(path);
+        if let Some(outputs) = outputs {
+            let source = files::read(path, bench.global.max_size)?;
+            if !found.explicit && !super::looks_sealed(format, source.expose()) {
+                return Ok(());
+            }
+            let plaintext = self.open(bench, path, format, source)?;
+            return outputs.write(&super::below(path), plaintext.expose());
+        }
+        let (target, source) = Target::open(path, bench.global.max_size)?;
+        if !found.explicit && !super::looks_sealed(format, source.expose()) {
+            return Ok(());
+        }
+        let plaintext = self.open(bench, path, format, source)?;
+        for text in target.replace(plaintext.expose())? {
+            bench.ui.warn(Some(path), &text);
+        }
+        bench.ui.report("opened", path, None)
     }
 }

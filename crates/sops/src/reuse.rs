@@ -18,7 +18,7 @@ use crate::values::{Values, text};
 /// equal values of one path (items of a list) keep their own texts, in order.
 pub struct Reuse {
     key: [u8; 16],
-    texts: HashMap<u128, Vec<(ValueType, Box<[u8]>)>>,
+    texts: HashMap<u128, Vec<Box<[u8]>>>,
 }
 
 impl std::fmt::Debug for Reuse {
@@ -39,7 +39,7 @@ impl Reuse {
             }
             plan.aad(job, &mut aad);
             let hash = reuse.hash(ty, plaintext, &aad);
-            reuse.texts.entry(hash).or_default().push((ty, text(document, job).into()));
+            reuse.texts.entry(hash).or_default().push(text(document, job).into());
         }
         reuse
     }
@@ -52,7 +52,7 @@ impl Reuse {
     }
 
     /// The sealed text that this value had, if it had one; each is given out once.
-    pub(crate) fn take(&mut self, ty: ValueType, plaintext: &[u8], aad: &[u8]) -> Option<(ValueType, Box<[u8]>)> {
+    pub(crate) fn take(&mut self, ty: ValueType, plaintext: &[u8], aad: &[u8]) -> Option<Box<[u8]>> {
         let hash = self.hash(ty, plaintext, aad);
         self.texts.get_mut(&hash)?.pop()
     }

@@ -225,7 +225,7 @@ fn kept_texts(document: &Document, plan: &Plan<'_>, reuse: &mut Reuse) -> Result
         .map(|job| {
             plan.aad(job, &mut aad);
             let taken = with_plaintext(document, job, |ty, plaintext| reuse.take(ty, plaintext, &aad))?;
-            Ok(taken.flatten().map(|(_, text)| text))
+            Ok(taken.flatten())
         })
         .collect()
 }

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use sops::value::{Cipher, Sealed, plaintext, scalar};
 use sops::{DataKey, GroupForm, Mac, Metadata, flatten, open_mac, shamir, unflatten};
 
+#[allow(clippy::disallowed_methods, reason = "a test reads its fixtures")]
 fn read(name: &str) -> String {
     let path = format!("{}/../../testdata/sops/values/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).expect("the fixture is there")

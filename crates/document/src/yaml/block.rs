@@ -165,10 +165,11 @@ impl BlockEditor<'_> {
             return Ok(());
         }
         let node = self.tree.node(id);
-        if let (Node::Map { flow: false, .. }, Value::Map(new)) = (node, new) {
-            if !new.is_empty() && !self.tree.children(id).is_empty() {
-                return self.update_map(id, new, edits);
-            }
+        if let (Node::Map { flow: false, .. }, Value::Map(new)) = (node, new)
+            && !new.is_empty()
+            && !self.tree.children(id).is_empty()
+        {
+            return self.update_map(id, new, edits);
         }
         if self.tree.in_flow(key.start) {
             let mut out = Vec::new();

@@ -103,7 +103,7 @@ pub(super) fn gap(text: &str, from: usize, to: usize, mut plain: Option<usize>) 
         match bytes[at] {
             b'\n' | b'\r' | b'-' | b'?' => line_begins = true,
             b' ' => {}
-            b'\t' if line_begins && !plain.is_some_and(|column| super::lines::column(text, at) >= column) => {
+            b'\t' if line_begins && plain.is_none_or(|column| super::lines::column(text, at) < column) => {
                 return Err(Error::syntax(bytes, at, "a tab stands where only spaces may; indent with spaces"));
             }
             b'#' => {

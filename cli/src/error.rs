@@ -25,7 +25,10 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 /// Exit codes with their fixed numbers, as scripts around sops know them. The name is the kind of the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[allow(dead_code, reason = "the codes of the format, also those of causes that no command has yet")]
+#[allow(
+    dead_code,
+    reason = "the codes of the format, also those of causes that no command has yet"
+)]
 pub(crate) enum Code {
     /// Anything without a code of its own; wrong usage.
     Generic = 1,

@@ -17,7 +17,8 @@ use std::process::ExitCode;
 
 /// Memory that is freed is wiped first: parsers and libraries keep copies of what they read.
 #[global_allocator]
-static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
     let (global, command) = commands::parse();

@@ -80,7 +80,9 @@ impl Workbench {
         items: &[I],
         work: impl Fn(&Workbench, &I) -> T + Sync,
     ) -> Result<Vec<T>> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len() / MANY + 1);
+        let threads = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(items.len() / MANY + 1);
         let mut progress = self.ui.progress(items.len() as u64);
         if threads == 1 {
             let one = |item| {
@@ -121,7 +123,10 @@ impl Workbench {
     /// Bounds for reading documents.
     pub(crate) fn limits(&self) -> Limits {
         let bytes = usize::try_from(self.global.max_size.limit()).unwrap_or(usize::MAX);
-        Limits { bytes, ..Limits::default() }
+        Limits {
+            bytes,
+            ..Limits::default()
+        }
     }
 
     /// The policy and the rule for a file; policy warnings are printed once.
@@ -130,22 +135,33 @@ impl Workbench {
         for warning in self.policies.warnings() {
             self.ui.warn(Some(&warning.file), &warning.text);
         }
-        policy.map(|policy| {
-            let rule = policy.rule_for(path)?.cloned();
-            Ok((policy, rule))
-        }).transpose()
+        policy
+            .map(|policy| {
+                let rule = policy.rule_for(path)?.cloned();
+                Ok((policy, rule))
+            })
+            .transpose()
     }
 
     /// Whether the policy for a file asks for an `integrity` field.
     pub(crate) fn requires_integrity(&self, path: &Path) -> Result<bool> {
-        Ok(self.rule(path)?.is_some_and(|(policy, _)| policy.config.seal.require_integrity))
+        Ok(self
+            .rule(path)?
+            .is_some_and(|(policy, _)| policy.config.seal.require_integrity))
     }
 
     /// Reads a sealed file; `None` if it has no metadata.
-    pub(crate) fn read_sealed(&self, path: &Path, format: Format, source: SecretBytes) -> Result<Option<SealedFile>> {
+    pub(crate) fn read_sealed(
+        &self,
+        path: &Path,
+        format: Format,
+        source: SecretBytes,
+    ) -> Result<Option<SealedFile>> {
         let refuse = |error: document::Error| Error::from((path, error));
         let document = Document::parse(format, Form::Sealed, source, &self.limits()).map_err(refuse)?;
-        let Some(block) = document.block().map_err(refuse)? else { return Ok(None) };
+        let Some(block) = document.block().map_err(refuse)? else {
+            return Ok(None);
+        };
         let metadata = metadata(&block, format).map_err(|error| metadata_error(path, &error))?;
         Ok(Some(SealedFile { document, metadata }))
     }
@@ -153,14 +169,21 @@ impl Workbench {
     /// The data key of a sealed file.
     pub(crate) fn unwrap(&self, path: &Path, metadata: &Metadata) -> Result<DataKey> {
         let check = |key: &DataKey| sops::is_data_key(metadata, key);
-        let opened = self.runtime.block_on(self.keyring.unwrap(metadata, &DEFAULT_ORDER, &check)).map_err(|failure| {
-            let code = if failure.exit_code() == 111 { Code::NoEncryptionKey } else { Code::DataKey };
-            let error = Error::new(code, failure.to_string()).file(path);
-            match failure.hint() {
-                Some(hint) => error.hint(hint),
-                None => error,
-            }
-        })?;
+        let opened = self
+            .runtime
+            .block_on(self.keyring.unwrap(metadata, &DEFAULT_ORDER, &check))
+            .map_err(|failure| {
+                let code = if failure.exit_code() == 111 {
+                    Code::NoEncryptionKey
+                } else {
+                    Code::DataKey
+                };
+                let error = Error::new(code, failure.to_string()).file(path);
+                match failure.hint() {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                }
+            })?;
         for group in opened.bad_groups {
             let text = format!("the share of key group {group} is wrong: it was damaged or replaced");
             self.ui.warn(Some(path), &text);
@@ -169,7 +192,13 @@ impl Workbench {
     }
 
     /// Opens a sealed file with all checks, except those that `ignore_mac` switches off.
-    pub(crate) fn open(&self, path: &Path, file: SealedFile, ignore_mac: bool, keep_texts: bool) -> Result<OpenFile> {
+    pub(crate) fn open(
+        &self,
+        path: &Path,
+        file: SealedFile,
+        ignore_mac: bool,
+        keep_texts: bool,
+    ) -> Result<OpenFile> {
         let key = self.unwrap(path, &file.metadata)?;
         self.open_with(path, file, key, ignore_mac, keep_texts)
     }
@@ -184,32 +213,55 @@ impl Workbench {
         keep_texts: bool,
     ) -> Result<OpenFile> {
         if ignore_mac {
-            self.ui.warn(Some(path), "the MAC and the integrity field are not checked");
+            self.ui
+                .warn(Some(path), "the MAC and the integrity field are not checked");
         }
         let require_integrity = !ignore_mac && self.requires_integrity(path)?;
-        let checks = Checks { mac: !ignore_mac, require_integrity, keep_texts, ..Checks::default() };
+        let checks = Checks {
+            mac: !ignore_mac,
+            require_integrity,
+            keep_texts,
+            ..Checks::default()
+        };
         let opened = sops::open(&file.document, &file.metadata, &key, &checks)
             .map_err(|error| Error::from((path, error)))?;
         self.warn(path, &opened.warnings);
-        Ok(OpenFile { metadata: file.metadata, key, opened })
+        Ok(OpenFile {
+            metadata: file.metadata,
+            key,
+            opened,
+        })
     }
 
     /// Opens a sealed file in which an author may have left plaintext; nothing is checked but single values.
     pub(crate) fn open_draft(&self, path: &Path, file: &SealedFile, key: &DataKey) -> Result<SecretBytes> {
-        let checks = Checks { mac: false, allow_plaintext: true, ..Checks::default() };
+        let checks = Checks {
+            mac: false,
+            allow_plaintext: true,
+            ..Checks::default()
+        };
         let opened = sops::open(&file.document, &file.metadata, key, &checks)
             .map_err(|error| Error::from((path, error)))?;
         Ok(opened.plaintext)
     }
 
     /// Seals a file that was not sealed before. `None` if nothing in it is selected.
-    pub(crate) fn seal_new(&self, path: &Path, format: Format, source: SecretBytes, recipe: &Recipe) -> Result<Sealed> {
+    pub(crate) fn seal_new(
+        &self,
+        path: &Path,
+        format: Format,
+        source: SecretBytes,
+        recipe: &Recipe,
+    ) -> Result<Sealed> {
         let document = self.parse_plain(path, format, source)?;
         let mut rules = recipe.rules.clone();
         let mut mac_only_encrypted = recipe.mac_only_encrypted;
         if format == Format::Binary {
             if rules != Rules::default() || mac_only_encrypted {
-                self.ui.warn(Some(path), "rules do not apply to a binary file: all of it is sealed");
+                self.ui.warn(
+                    Some(path),
+                    "rules do not apply to a binary file: all of it is sealed",
+                );
             }
             (rules, mac_only_encrypted) = (Rules::default(), false);
         } else if rules == Rules::default() {
@@ -257,15 +309,22 @@ impl Workbench {
 
     fn parse_plain(&self, path: &Path, format: Format, source: SecretBytes) -> Result<Document> {
         if source.is_empty() && format == Format::Yaml {
-            return Err(Error::new(Code::NeedsDocument, "the file is empty: there is no document in it").file(path));
+            return Err(Error::new(
+                Code::NeedsDocument,
+                "the file is empty: there is no document in it",
+            )
+            .file(path));
         }
         let refuse = |error: document::Error| Error::from((path, error));
         let document = Document::parse(format, Form::Plain, source, &self.limits()).map_err(refuse)?;
         if let Some(place) = document.block_key() {
-            return Err(Error::new(Code::AlreadyEncrypted, "the file has a `sops` entry: it is sealed already")
-                .file(path)
-                .at(place)
-                .hint("to change a value use `seal set`, to open the file `seal decrypt`"));
+            return Err(Error::new(
+                Code::AlreadyEncrypted,
+                "the file has a `sops` entry: it is sealed already",
+            )
+            .file(path)
+            .at(place)
+            .hint("to change a value use `seal set`, to open the file `seal decrypt`"));
         }
         Ok(document)
     }
@@ -279,11 +338,22 @@ impl Workbench {
         kept: Option<(Reuse, BlockText)>,
     ) -> Result<Sealed> {
         let (mut reuse, block) = kept.unzip();
-        let limits = Limits { bytes: usize::MAX, ..self.limits() };
+        let limits = Limits {
+            bytes: usize::MAX,
+            ..self.limits()
+        };
         let now = now();
-        let sealing = Sealing { key, now: &now, fields: true, reuse: reuse.as_mut(), block: block.as_ref(), limits: &limits };
+        let sealing = Sealing {
+            key,
+            now: &now,
+            fields: true,
+            reuse: reuse.as_mut(),
+            block: block.as_ref(),
+            limits: &limits,
+        };
         let mut random = |buffer: &mut [u8]| getrandom::fill(buffer).map_err(|_| sops::shamir::RandomFailed);
-        let sealed = sops::seal(document, metadata, sealing, &mut random).map_err(|error| Error::from((path, error)))?;
+        let sealed = sops::seal(document, metadata, sealing, &mut random)
+            .map_err(|error| Error::from((path, error)))?;
         self.warn(path, &sealed.warnings);
         Ok(sealed)
     }
@@ -326,7 +396,8 @@ fn metadata_error(path: &Path, error: &sops::MetadataError) -> Error {
 /// 32 bytes from the operating system's random source.
 pub(crate) fn new_data_key() -> Result<DataKey> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|_| Error::new(Code::Generic, "the system's random source failed"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Error::new(Code::Generic, "the system's random source failed"))?;
     Ok(DataKey::new(bytes))
 }
 
@@ -341,17 +412,20 @@ impl From<(&Path, sops::Error)> for Error {
         match error {
             E::Document(error) => Self::from((file, error)),
             E::Value { at, path, why } => Self::new(Code::DecryptTree, why.to_string()).at(at).path(path),
-            E::Unsealed { at, path } => Self::new(Code::DecryptTree, "plaintext stands where a sealed value is due")
-                .at(at)
-                .path(path)
-                .hint("whoever can open the file seals it with `seal FILE`"),
-            E::Unsealable { at, path, why } => Self::new(Code::EncryptTree, why).at(at).path(path),
-            E::NotRestorable { at, path } => {
-                Self::new(Code::EncryptTree, "this spelling cannot be sealed and restored byte for byte")
+            E::Unsealed { at, path } => {
+                Self::new(Code::DecryptTree, "plaintext stands where a sealed value is due")
                     .at(at)
                     .path(path)
-                    .hint("write the value in another style, for example in quotes")
+                    .hint("whoever can open the file seals it with `seal FILE`")
             }
+            E::Unsealable { at, path, why } => Self::new(Code::EncryptTree, why).at(at).path(path),
+            E::NotRestorable { at, path } => Self::new(
+                Code::EncryptTree,
+                "this spelling cannot be sealed and restored byte for byte",
+            )
+            .at(at)
+            .path(path)
+            .hint("write the value in another style, for example in quotes"),
             E::Rule(error @ sops::RuleError::Conflict { .. }) => Self::new(Code::Conflict, error.to_string()),
             E::Rule(error) => Self::new(Code::Config, error.to_string()).cause(&error),
             E::Paths => Self::new(Code::Read, error.to_string()),

@@ -54,8 +54,8 @@ fn a_tampered_file_never_opens_to_other_data() -> Result {
             continue;
         }
         let mut file: Value = serde_json::from_slice(&sealed.expect_success()?)?;
-        let before = file.clone();
-        if !apply(change, &mut file, &mut random) || file.to_string() == before.to_string() {
+        let before = ordered(&file);
+        if !apply(change, &mut file, &mut random) || ordered(&file) == before {
             continue;
         }
         done += 1;
@@ -64,7 +64,7 @@ fn a_tampered_file_never_opens_to_other_data() -> Result {
         match output.code {
             Some(0) => {
                 let same = serde_json::from_slice::<Value>(&output.stdout)
-                    .is_ok_and(|found| found.to_string() == plain.to_string());
+                    .is_ok_and(|found| ordered(&found) == ordered(&plain));
                 if !same {
                     wrong.push(format!("{change:?}, seed {seed}: opened to other data"));
                 }
@@ -74,6 +74,11 @@ fn a_tampered_file_never_opens_to_other_data() -> Result {
         }
     }
     verdict(&wrong, done, count * 3 / 4)
+}
+
+/// As text, for then the order of keys counts.
+fn ordered(value: &Value) -> String {
+    value.to_string()
 }
 
 /// The pointers of all leaves outside the metadata, and whether each is sealed.

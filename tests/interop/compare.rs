@@ -25,7 +25,8 @@ pub struct Case {
 pub enum Outcome {
     /// Both directions hold.
     Same,
-    /// sops selects nothing in it, or cannot read its own sealed form.
+    /// sops selects nothing in it or cannot read its own sealed form; or an alias stands under a comment rule, which
+    /// is refused here by name.
     NoOracle,
 }
 
@@ -48,7 +49,18 @@ pub fn compare(scene: &Scene, sops: &Tool, case: &Case) -> Result<Outcome> {
         return Ok(Outcome::NoOracle);
     }
 
-    scene.write(ours, scene.must(&["encrypt", plain])?)?;
+    let sealed = scene.seal(&["encrypt", plain])?;
+    if sealed.code == Some(23)
+        && sealed
+            .err()
+            .contains("an alias copies values that a comment rule selects")
+    {
+        return Ok(Outcome::NoOracle);
+    }
+    if !sealed.success() {
+        return Err(format!("{plain}: seal does not seal it: {}", ended(&sealed)).into());
+    }
+    scene.write(ours, &sealed.stdout)?;
     let found = open(sops, ours, case.ending)?;
     if !found.success() {
         return Err(format!("{ours}: sops does not open it: {}", ended(&found)).into());
@@ -100,9 +112,11 @@ fn theirs_opened(
     if !found.success() {
         return Err(format!("{theirs}: seal does not open it: {}", ended(&found)).into());
     }
-    let value = |output: &Output| serde_json::from_slice::<serde_json::Value>(&output.stdout);
     // As text, for then the order of keys counts.
-    if value(expected)?.to_string() != value(&found)?.to_string() {
+    let text = |output: &Output| {
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).map(|value| value.to_string())
+    };
+    if text(expected)? != text(&found)? {
         return Err(difference(
             theirs,
             "seal opens it to other data",
@@ -148,14 +162,14 @@ fn sealed_values(text: &str) -> usize {
         .sum()
 }
 
-/// Comments stand where each writer puts them: only what they stand beside is compared.
+/// Comments stand where each writer puts them, which may break `{}` into two lines: only the data beside them is
+/// compared.
 fn without_comments(output: Output) -> Output {
     let text = output.out();
-    let kept = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    let stdout = kept
-        .flat_map(|line| [line, "\n"])
-        .collect::<String>()
-        .into_bytes();
+    let lines = text.lines().map(str::trim_start);
+    let kept = lines.filter(|line| !line.starts_with('#'));
+    let text = kept.flat_map(|line| [line, "\n"]).collect::<String>();
+    let stdout = text.replace("{\n}", "{}").replace("[\n]", "[]").into_bytes();
     Output { stdout, ..output }
 }
 

@@ -28,7 +28,8 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
-        let named = |path: &Path| matches!(bench.rule(path), Ok(Some((_, Some(rule)))) if rule.path_regex.is_some());
+        let named =
+            |path: &Path| matches!(bench.rule(path), Ok(Some((_, Some(rule)))) if rule.path_regex.is_some());
         let walk = Walk::over(&self.paths, &|path| is_document(path) || named(path), &[]);
         let mut found = walk.errors;
         let results = bench.for_each(&walk.files, |bench, file| self.one(bench, &file.path))?;
@@ -44,11 +45,19 @@ impl Check {
         }
         let (files, problems) = (walk.files.len(), found.len());
         if bench.ui.manner().json {
-            bench.ui.record(&serde_json::json!({ "files": files, "sealed": sealed, "problems": problems }))?;
+            bench
+                .ui
+                .record(&serde_json::json!({ "files": files, "sealed": sealed, "problems": problems }))?;
         } else {
-            bench.ui.say(&format!("{files} files, {sealed} sealed, {problems} problems"))?;
+            bench
+                .ui
+                .say(&format!("{files} files, {sealed} sealed, {problems} problems"))?;
         }
-        Ok(if problems == 0 { ExitCode::SUCCESS } else { Code::Generic.into() })
+        Ok(if problems == 0 {
+            ExitCode::SUCCESS
+        } else {
+            Code::Generic.into()
+        })
     }
 
     /// Whether the file is sealed, and in order.
@@ -56,14 +65,19 @@ impl Check {
         let single = |error: Error| vec![error];
         let format = self.input.of(path);
         let source = files::read(path, bench.global.max_size).map_err(single)?;
-        let rule = bench.rule(path).map_err(single)?.and_then(|(policy, rule)| Some((policy, rule?)));
+        let rule = bench
+            .rule(path)
+            .map_err(single)?
+            .and_then(|(policy, rule)| Some((policy, rule?)));
         if !super::looks_sealed(format, source.expose()) {
             return match rule.filter(|(_, rule)| rule.path_regex.is_some()) {
                 Some((_, rule)) => unsealed(bench, path, format, source, &rule.rules).map(|()| false),
                 None => Ok(false),
             };
         }
-        let Some(file) = bench.read_sealed(path, format, source).map_err(single)? else { return Ok(false) };
+        let Some(file) = bench.read_sealed(path, format, source).map_err(single)? else {
+            return Ok(false);
+        };
         let mut errors: Vec<Error> = sops::check(&file.document, &file.metadata)
             .map_err(|error| single(Error::from((path, error))))?
             .into_iter()
@@ -99,13 +113,24 @@ fn unsealed(
     if errors.is_empty() {
         return Ok(());
     }
-    Err(errors.into_iter().map(|error| Error::from((path, error))).collect())
+    Err(errors
+        .into_iter()
+        .map(|error| Error::from((path, error)))
+        .collect())
 }
 
 fn recipients(path: &Path, metadata: &sops::Metadata, rule: &sops::config::CreationRule) -> Vec<Error> {
     let mut errors = Vec::new();
-    let listed: Vec<_> = metadata.groups.iter().flatten().filter_map(sops::KeyEntry::master_key).collect();
-    for key in listed.iter().filter(|key| !rule.keys().any(|named| named == **key)) {
+    let listed: Vec<_> = metadata
+        .groups
+        .iter()
+        .flatten()
+        .filter_map(sops::KeyEntry::master_key)
+        .collect();
+    for key in listed
+        .iter()
+        .filter(|key| !rule.keys().any(|named| named == **key))
+    {
         let text = format!("the file lists a recipient that the policy does not name: {key}");
         errors.push(Error::new(Code::Conflict, text).file(path));
     }

@@ -16,7 +16,9 @@ use crate::workbench::Workbench;
 ///
 /// One file is printed unless -i or --output is given; several files or a folder need -i or --output-dir.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  seal decrypt app.yaml\n  seal decrypt --extract '[\"db\"][\"password\"]' app.yaml\n  seal decrypt --output-dir /run/secrets deploy/")]
+#[command(
+    after_help = "Examples:\n  seal decrypt app.yaml\n  seal decrypt --extract '[\"db\"][\"password\"]' app.yaml\n  seal decrypt --output-dir /run/secrets deploy/"
+)]
 pub(crate) struct Decrypt {
     /// Files and folders; without any, or for -, stdin is read
     files: Vec<PathBuf>,
@@ -57,19 +59,33 @@ impl Decrypt {
             return self.many(bench);
         }
         if self.files.len() > 1 || self.files.iter().any(|file| file.is_dir()) {
-            return Err(Error::new(Code::Conflict, "several files cannot be printed as one")
-                .hint("--output-dir DIR writes each below a folder, -i opens them in place"));
+            return Err(
+                Error::new(Code::Conflict, "several files cannot be printed as one")
+                    .hint("--output-dir DIR writes each below a folder, -i opens them in place"),
+            );
         }
         let file = self.files.first().filter(|file| *file != Path::new("-"));
         let source = match file {
             Some(file) => files::read(file, bench.global.max_size)?,
             None => files::read_stdin(bench.global.max_size)?,
         };
-        let name = self.filename_override.as_ref().or(file).cloned().unwrap_or_else(|| "-".into());
+        let name = self
+            .filename_override
+            .as_ref()
+            .or(file)
+            .cloned()
+            .unwrap_or_else(|| "-".into());
         let format = self.input.of(&name);
         let plaintext = self.open(bench, &name, format, source)?;
         let out = match &self.extract {
-            Some(path) => super::get::extract(&name, bench, format, plaintext, path, self.output_format.output_type)?,
+            Some(path) => super::get::extract(
+                &name,
+                bench,
+                format,
+                plaintext,
+                path,
+                self.output_format.output_type,
+            )?,
             None => self.converted(bench, &name, format, plaintext)?,
         };
         match &self.output {
@@ -79,19 +95,34 @@ impl Decrypt {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn open(&self, bench: &Workbench, name: &Path, format: Format, source: SecretBytes) -> Result<SecretBytes> {
-        let file = bench.read_sealed(name, format, source)?.ok_or_else(|| super::not_sealed(name))?;
+    fn open(
+        &self,
+        bench: &Workbench,
+        name: &Path,
+        format: Format,
+        source: SecretBytes,
+    ) -> Result<SecretBytes> {
+        let file = bench
+            .read_sealed(name, format, source)?
+            .ok_or_else(|| super::not_sealed(name))?;
         Ok(bench.open(name, file, self.ignore_mac, false)?.opened.plaintext)
     }
 
-    fn converted(&self, bench: &Workbench, name: &Path, format: Format, plaintext: SecretBytes) -> Result<SecretBytes> {
+    fn converted(
+        &self,
+        bench: &Workbench,
+        name: &Path,
+        format: Format,
+        plaintext: SecretBytes,
+    ) -> Result<SecretBytes> {
         let Some(wanted) = self.output_format.output_type.filter(|wanted| *wanted != format) else {
             return Ok(plaintext);
         };
         let refuse = |error: document::Error| Error::from((name, error));
         let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
         let options = super::emit_options(self.output_format.indent)?;
-        let items = emit::from_document(&document, bench.limits().expanded, |_| None).map_err(|error| super::emit_error(name, &error))?;
+        let items = emit::from_document(&document, bench.limits().expanded, |_| None)
+            .map_err(|error| super::emit_error(name, &error))?;
         emit::emit(wanted, &items, &options).map_err(|error| super::emit_error(name, &error))
     }
 
@@ -105,7 +136,9 @@ impl Decrypt {
             Some(folder) => Some(OutputDir::open(folder, Access::Private, Existing::Replace)?),
             None => None,
         };
-        let results = bench.for_each(&walk.files, |bench, found| self.one_of_many(bench, found, outputs.as_ref()))?;
+        let results = bench.for_each(&walk.files, |bench, found| {
+            self.one_of_many(bench, found, outputs.as_ref())
+        })?;
         results.into_iter().collect::<Result<()>>()?;
         if let Some(outputs) = outputs {
             outputs.finish()?;

@@ -36,8 +36,13 @@ type: Opaque
 
 impl Demo {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
-        let folder = tempfile::tempdir().map_err(|cause| Error::new(Code::Write, "cannot make a folder").cause(&cause))?;
-        Story { bench, folder: folder.path() }.tell()?;
+        let folder = tempfile::tempdir()
+            .map_err(|cause| Error::new(Code::Write, "cannot make a folder").cause(&cause))?;
+        Story {
+            bench,
+            folder: folder.path(),
+        }
+        .tell()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -49,7 +54,9 @@ struct Story<'a> {
 
 impl Story<'_> {
     fn tell(&self) -> Result<()> {
-        self.title("1. A key. Its public half, the recipient, goes into the policy; the other half stays with you.")?;
+        self.title(
+            "1. A key. Its public half, the recipient, goes into the policy; the other half stays with you.",
+        )?;
         self.seal(&["keys", "new"], 0)?;
         self.seal(&["init", "--yes", "--quiet"], 0)?;
         self.show(".sops.yaml")?;
@@ -62,18 +69,27 @@ impl Story<'_> {
         self.title("3. It opens to the very same bytes.")?;
         let opened = self.seal(&["decrypt", "secret.yaml"], 0)?;
         if opened != MANIFEST {
-            return Err(Error::new(Code::Generic, "the opened file is not the one that was sealed"));
+            return Err(Error::new(
+                Code::Generic,
+                "the opened file is not the one that was sealed",
+            ));
         }
         self.line("identical, comments, quotes and blank lines included")?;
 
         self.title("4. One value changes: its line and the metadata, nothing else.")?;
         let before = self.read("secret.yaml")?;
-        self.seal(&["set", "secret.yaml", "[\"stringData\"][\"port\"]", "\"6432\""], 0)?;
+        self.seal(
+            &["set", "secret.yaml", "[\"stringData\"][\"port\"]", "\"6432\""],
+            0,
+        )?;
         let after = self.read("secret.yaml")?;
         self.diff(&before, &after)?;
 
         self.title("5. Somebody without a key swaps two names. sops would see nothing: its MAC does not cover names.")?;
-        self.write("secret.yaml", &after.replace("name: shop-db, namespace: shop", "namespace: shop-db, name: shop"))?;
+        self.write(
+            "secret.yaml",
+            &after.replace("name: shop-db, namespace: shop", "namespace: shop-db, name: shop"),
+        )?;
         self.seal(&["decrypt", "secret.yaml"], 51)?;
         self.write("secret.yaml", &after)?;
 
@@ -82,24 +98,41 @@ impl Story<'_> {
         self.seal(&["check"], 0)?;
         let value = self.seal(&["get", "secret.yaml", "[\"stringData\"][\"port\"]"], 0)?;
         self.line(&value)?;
-        self.title("That was it. The same commands work in your own folder: `seal keys new`, `seal init`, `seal`.")
+        self.title(
+            "That was it. The same commands work in your own folder: `seal keys new`, `seal init`, `seal`.",
+        )
     }
 
     /// Runs this program in the folder, shows what was typed and what it said, and wants this exit code.
     fn seal(&self, arguments: &[&str], code: i32) -> Result<String> {
-        self.line(&format!("$ seal {}", arguments.iter().map(|word| shown(word)).collect::<Vec<_>>().join(" ")))?;
-        let program = std::env::current_exe().map_err(|cause| Error::new(Code::Generic, "cannot find myself").cause(&cause))?;
+        self.line(&format!(
+            "$ seal {}",
+            arguments
+                .iter()
+                .map(|word| shown(word))
+                .collect::<Vec<_>>()
+                .join(" ")
+        ))?;
+        let program = std::env::current_exe()
+            .map_err(|cause| Error::new(Code::Generic, "cannot find myself").cause(&cause))?;
         let output = Command::new(program)
             .args(arguments)
             .current_dir(self.folder)
             .env_clear()
-            .envs(["PATH", "TMPDIR"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(
+                ["PATH", "TMPDIR"]
+                    .iter()
+                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
+            )
             .env("HOME", self.folder)
             .env("NO_COLOR", OsStr::new("1"))
             .stdin(Stdio::null())
             .output()
             .map_err(|cause| Error::new(Code::Generic, "cannot run myself").cause(&cause))?;
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
         let folder = format!("{}/", self.folder.display());
         if !matches!(arguments.first(), Some(&"decrypt" | &"get")) {
             for line in out.lines() {
@@ -125,7 +158,11 @@ impl Story<'_> {
                 ChangeTag::Equal => continue,
             };
             let line: String = change.value().trim_end().chars().take(96).collect();
-            let rest = if change.value().trim_end().chars().count() > 96 { "…" } else { "" };
+            let rest = if change.value().trim_end().chars().count() > 96 {
+                "…"
+            } else {
+                ""
+            };
             self.line(&format!("{sign} {line}{rest}"))?;
         }
         Ok(())
@@ -139,11 +176,13 @@ impl Story<'_> {
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
-        fs::write(self.folder.join(name), text).map_err(|cause| Error::new(Code::Write, "cannot write").cause(&cause))
+        fs::write(self.folder.join(name), text)
+            .map_err(|cause| Error::new(Code::Write, "cannot write").cause(&cause))
     }
 
     fn read(&self, name: &str) -> Result<String> {
-        fs::read_to_string(self.folder.join(name)).map_err(|cause| Error::new(Code::Read, "cannot read").cause(&cause))
+        fs::read_to_string(self.folder.join(name))
+            .map_err(|cause| Error::new(Code::Read, "cannot read").cause(&cause))
     }
 
     fn title(&self, text: &str) -> Result<()> {
@@ -157,5 +196,9 @@ impl Story<'_> {
 }
 
 fn shown(word: &str) -> String {
-    if word.contains(['"', '[', ' ']) { format!("'{word}'") } else { word.to_owned() }
+    if word.contains(['"', '[', ' ']) {
+        format!("'{word}'")
+    } else {
+        word.to_owned()
+    }
 }

@@ -15,7 +15,9 @@ use crate::workbench::{Recipe, Workbench};
 /// Prints the sealed form unless -i or --output is given. Keys and rules come from the flags, else from the
 /// policy's rule for the file.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  seal encrypt -i secrets.yaml\n  seal encrypt --age age1... --encrypted-regex '^(data|stringData)$' secret.yaml")]
+#[command(
+    after_help = "Examples:\n  seal encrypt -i secrets.yaml\n  seal encrypt --age age1... --encrypted-regex '^(data|stringData)$' secret.yaml"
+)]
 pub(crate) struct Encrypt {
     /// The file; without it, or for -, stdin is read
     file: Option<PathBuf>,
@@ -43,7 +45,11 @@ pub(crate) struct Encrypt {
 impl Encrypt {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
         let file = self.file.clone().filter(|file| file != Path::new("-"));
-        let name = self.filename_override.clone().or(file.clone()).unwrap_or_else(|| "-".into());
+        let name = self
+            .filename_override
+            .clone()
+            .or(file.clone())
+            .unwrap_or_else(|| "-".into());
         let format = self.input.of(&name);
         let recipe = self.recipe(bench, &name)?;
         let cap = bench.global.max_size;
@@ -83,12 +89,18 @@ impl Encrypt {
         }
         let threshold = self.rules.shamir_secret_sharing_threshold;
         recipe.threshold = match threshold {
-            Some(number) => Some(u8::try_from(number).map_err(|_| Error::new(Code::Conflict, "the threshold is above 255"))?),
+            Some(number) => Some(
+                u8::try_from(number).map_err(|_| Error::new(Code::Conflict, "the threshold is above 255"))?,
+            ),
             None => recipe.threshold,
         };
         if let Some(rules) = self.rules.rules()? {
             if recipe.rules != sops::Rules::default() && recipe.rules != rules {
-                return Err(Error::new(Code::Conflict, "the flags and the policy name different selection rules").file(name));
+                return Err(Error::new(
+                    Code::Conflict,
+                    "the flags and the policy name different selection rules",
+                )
+                .file(name));
             }
             recipe.rules = rules;
         }
@@ -113,16 +125,28 @@ pub(super) fn recipe_of(rule: &CreationRule) -> Recipe {
 }
 
 fn no_rule(name: &Path, policy: bool) -> Error {
-    let text = if policy { "no rule of the policy matches this file" } else { "no policy and no key to seal with" };
-    let code = if policy { Code::Generic } else { Code::ConfigNotFound };
-    Error::new(code, text).file(name).hint("name a recipient with --age, or write a policy with `seal init`")
+    let text = if policy {
+        "no rule of the policy matches this file"
+    } else {
+        "no policy and no key to seal with"
+    };
+    let code = if policy {
+        Code::Generic
+    } else {
+        Code::ConfigNotFound
+    };
+    Error::new(code, text)
+        .file(name)
+        .hint("name a recipient with --age, or write a policy with `seal init`")
 }
 
 fn refuse_nothing(name: &Path, count: usize) -> Result<()> {
     if count > 0 {
         return Ok(());
     }
-    Err(Error::new(Code::EncryptTree, "nothing in this file is selected to be sealed")
-        .file(name)
-        .hint("the rule selects no value; `seal check` shows what a rule selects"))
+    Err(
+        Error::new(Code::EncryptTree, "nothing in this file is selected to be sealed")
+            .file(name)
+            .hint("the rule selects no value; `seal check` shows what a rule selects"),
+    )
 }

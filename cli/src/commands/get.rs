@@ -35,7 +35,9 @@ impl Get {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
         let format = self.input.of(&self.file);
         let source = files::read(&self.file, bench.global.max_size)?;
-        let file = bench.read_sealed(&self.file, format, source)?.ok_or_else(|| super::not_sealed(&self.file))?;
+        let file = bench
+            .read_sealed(&self.file, format, source)?
+            .ok_or_else(|| super::not_sealed(&self.file))?;
         let opened = bench.open(&self.file, file, self.ignore_mac, false)?.opened;
         let out = extract(&self.file, bench, format, opened.plaintext, &self.path, None)?;
         files::write_stdout(out.expose())?;
@@ -55,9 +57,12 @@ pub(super) fn extract(
     let path = super::tree_path(path)?;
     let refuse = |error: document::Error| Error::from((name, error));
     let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
-    let items = emit::from_document(&document, bench.limits().expanded, |_| None).map_err(|error| super::emit_error(name, &error))?;
+    let items = emit::from_document(&document, bench.limits().expanded, |_| None)
+        .map_err(|error| super::emit_error(name, &error))?;
     let Some(value) = emit::select(&items, &path) else {
-        return Err(Error::new(Code::Path, "there is nothing at this path").file(name).path(&path));
+        return Err(Error::new(Code::Path, "there is nothing at this path")
+            .file(name)
+            .path(&path));
     };
     emit::emit_value(output.unwrap_or(format), value, &super::emit_options(None)?)
         .map_err(|error| super::emit_error(name, &error))

@@ -49,14 +49,24 @@ impl Init {
         }
         let recipients = if held.is_empty() {
             let (path, recipient) = super::keys::make_identity(None)?;
-            bench.ui.report("wrote", &path, Some("keep a copy of it in a safe place"))?;
+            bench
+                .ui
+                .report("wrote", &path, Some("keep a copy of it in a safe place"))?;
             vec![recipient]
         } else {
             held
         };
-        files::create_fresh(&policy, text(&recipients).as_bytes(), Access::Shared, Existing::Refuse)?;
+        files::create_fresh(
+            &policy,
+            text(&recipients).as_bytes(),
+            Access::Shared,
+            Existing::Refuse,
+        )?;
         bench.ui.report("wrote", &policy, None)?;
-        bench.ui.hint(&format!("{} next: put secrets into files that the rule names, then run `seal`", what_is_here(&self.folder)));
+        bench.ui.hint(&format!(
+            "{} next: put secrets into files that the rule names, then run `seal`",
+            what_is_here(&self.folder)
+        ));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -92,7 +102,15 @@ fn what_is_here(folder: &Path) -> String {
         ("Helm", "Chart.yaml"),
         ("Argo CD", "applicationset.yaml"),
     ];
-    let mut found: Vec<&str> = signs.iter().filter(|(_, file)| folder.join(file).exists()).map(|(tool, _)| *tool).collect();
+    let mut found: Vec<&str> = signs
+        .iter()
+        .filter(|(_, file)| folder.join(file).exists())
+        .map(|(tool, _)| *tool)
+        .collect();
     found.dedup();
-    if found.is_empty() { String::new() } else { format!("found here: {};", found.join(", ")) }
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!("found here: {};", found.join(", "))
+    }
 }

@@ -41,7 +41,9 @@ impl Keys {
 
 fn new(bench: &Workbench, output: Option<PathBuf>) -> Result<ExitCode> {
     let (path, recipient) = make_identity(output)?;
-    bench.ui.report("wrote", &path, Some("keep a copy of it in a safe place"))?;
+    bench
+        .ui
+        .report("wrote", &path, Some("keep a copy of it in a safe place"))?;
     if bench.ui.manner().json {
         bench.ui.record(&serde_json::json!({ "recipient": recipient }))?;
     } else {
@@ -68,12 +70,21 @@ pub(super) fn make_identity(output: Option<PathBuf>) -> Result<(PathBuf, String)
     if !out.is_empty() && !out.ends_with(b"\n") {
         out.push(b'\n');
     }
-    out.extend_from_slice(format!("# created: {}\n# public key: {recipient}\n", crate::workbench::now()).as_bytes());
+    out.extend_from_slice(
+        format!(
+            "# created: {}\n# public key: {recipient}\n",
+            crate::workbench::now()
+        )
+        .as_bytes(),
+    );
     out.extend_from_slice(identity.expose());
     out.push(b'\n');
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|cause| Error::new(Code::Write, "cannot make the folder").file(folder).cause(&cause))?;
+        std::fs::create_dir_all(folder).map_err(|cause| {
+            Error::new(Code::Write, "cannot make the folder")
+                .file(folder)
+                .cause(&cause)
+        })?;
     }
     files::create_fresh(&path, text.expose(), Access::Private, existing)?;
     Ok((path, recipient))
@@ -83,7 +94,8 @@ fn default_file() -> Result<PathBuf> {
     let sources = sources();
     let named = sources.files.first().or(sources.default_files.first());
     named.cloned().ok_or_else(|| {
-        Error::new(Code::Generic, "there is no home folder to keep identities in").hint("--output FILE names a file")
+        Error::new(Code::Generic, "there is no home folder to keep identities in")
+            .hint("--output FILE names a file")
     })
 }
 
@@ -96,17 +108,23 @@ fn list(bench: &Workbench) -> Result<ExitCode> {
     let inventory = provider.identities().inventory();
     for held in &inventory.held {
         if bench.ui.manner().json {
-            bench.ui.record(&serde_json::json!({ "recipient": held.recipient, "source": held.source }))?;
+            bench
+                .ui
+                .record(&serde_json::json!({ "recipient": held.recipient, "source": held.source }))?;
         } else {
             bench.ui.say(&format!("{}  {}", held.recipient, held.source))?;
         }
     }
     for fault in &inventory.faults {
         let line = fault.line.map(|line| format!(":{line}")).unwrap_or_default();
-        bench.ui.warn(None, &format!("{}{line}: {}", fault.source, fault.reason));
+        bench
+            .ui
+            .warn(None, &format!("{}{line}: {}", fault.source, fault.reason));
     }
     if inventory.held.is_empty() {
-        bench.ui.hint("there is no identity yet: `seal keys new` makes one");
+        bench
+            .ui
+            .hint("there is no identity yet: `seal keys new` makes one");
     }
     Ok(ExitCode::SUCCESS)
 }

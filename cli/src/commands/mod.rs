@@ -29,7 +29,12 @@ use crate::workbench::Workbench;
 /// Without a command it seals, in place, every file under PATH (default: the current folder) that the policy
 /// says must be sealed and is not, and the changes of authors in those that are.
 #[derive(clap::Parser)]
-#[command(name = "seal", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(
+    name = "seal",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
 #[command(after_help = "\
 Examples:
   seal keys new                     make an age identity
@@ -98,18 +103,25 @@ fn not_sealed(name: &Path) -> Error {
 
 /// A quick look whether a file may be sealed, before it is read in earnest: it names its metadata.
 fn looks_sealed(format: Format, source: &[u8]) -> bool {
-    let name: &[u8] = if format == Format::Dotenv { b"sops_" } else { b"sops" };
+    let name: &[u8] = if format == Format::Dotenv {
+        b"sops_"
+    } else {
+        b"sops"
+    };
     memchr::memmem::find(source, name).is_some() && memchr::memmem::find(source, b"lastmodified").is_some()
 }
 
 /// A path as it is written below an output folder: without root, `.` and `..`.
 fn below(path: &Path) -> PathBuf {
-    path.components().filter(|part| matches!(part, Component::Normal(_))).collect()
+    path.components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect()
 }
 
 fn tree_path(text: &str) -> Result<document::Path> {
     document::Path::parse_sops(text).map_err(|why| {
-        Error::new(Code::Path, why).hint("a path looks like '[\"database\"][\"password\"]' or '[\"list\"][0]'")
+        Error::new(Code::Path, why)
+            .hint("a path looks like '[\"database\"][\"password\"]' or '[\"list\"][0]'")
     })
 }
 

@@ -21,9 +21,15 @@ pub(super) fn check(
     added: &[MasterKey],
     accepted: &[String],
 ) -> Result<()> {
-    let rule = bench.rule(path)?.and_then(|(_, rule)| rule).filter(|rule| rule.has_keys());
+    let rule = bench
+        .rule(path)?
+        .and_then(|(_, rule)| rule)
+        .filter(|rule| rule.has_keys());
     let Some(rule) = rule else {
-        bench.ui.warn(Some(path), "no rule of a policy names keys for this file: its recipients are taken as they are");
+        bench.ui.warn(
+            Some(path),
+            "no rule of a policy names keys for this file: its recipients are taken as they are",
+        );
         return Ok(());
     };
     for entry in metadata.groups.iter().flatten() {
@@ -31,10 +37,15 @@ pub(super) fn check(
             rule.keys().chain(added).any(|named| named == key) || accepted.contains(&key.to_string())
         });
         if !known {
-            let name = entry.master_key().map_or_else(|| entry.kind().to_owned(), MasterKey::to_string);
-            return Err(Error::new(Code::Conflict, format!("the file lists a recipient that the policy does not name: {name}"))
-                .file(path)
-                .hint("if it belongs there, add it to the policy or pass --accept-recipient with it"));
+            let name = entry
+                .master_key()
+                .map_or_else(|| entry.kind().to_owned(), MasterKey::to_string);
+            return Err(Error::new(
+                Code::Conflict,
+                format!("the file lists a recipient that the policy does not name: {name}"),
+            )
+            .file(path)
+            .hint("if it belongs there, add it to the policy or pass --accept-recipient with it"));
         }
     }
     Ok(())

@@ -55,7 +55,11 @@ impl Rotate {
             return Ok(());
         }
         let Some(file) = bench.read_sealed(path, format, source)? else {
-            return if explicit { Err(super::not_sealed(path)) } else { Ok(()) };
+            return if explicit {
+                Err(super::not_sealed(path))
+            } else {
+                Ok(())
+            };
         };
         super::recipients::check(bench, path, &file.metadata, &[], &self.accept_recipient)?;
         let OpenFile { metadata, opened, .. } = bench.open(path, file, self.ignore_mac, true)?;
@@ -80,8 +84,21 @@ fn renew(bench: &Workbench, path: &Path, old: &Metadata, key: &sops::DataKey) ->
             crate::error::Error::new(crate::error::Code::NoEncryptionKey, text).file(path)
         })
     };
-    let groups: Vec<Vec<MasterKey>> =
-        old.groups.iter().map(|group| group.iter().map(known).collect()).collect::<Result<_>>()?;
-    let wrapped = bench.wrap(&groups, old.shamir_threshold, key, old.rules.clone(), old.mac_only_encrypted)?;
-    Ok(Metadata { groups: wrapped.groups, shamir_threshold: wrapped.shamir_threshold, ..old.clone() })
+    let groups: Vec<Vec<MasterKey>> = old
+        .groups
+        .iter()
+        .map(|group| group.iter().map(known).collect())
+        .collect::<Result<_>>()?;
+    let wrapped = bench.wrap(
+        &groups,
+        old.shamir_threshold,
+        key,
+        old.rules.clone(),
+        old.mac_only_encrypted,
+    )?;
+    Ok(Metadata {
+        groups: wrapped.groups,
+        shamir_threshold: wrapped.shamir_threshold,
+        ..old.clone()
+    })
 }

@@ -44,13 +44,18 @@ enum Outcome {
 
 impl Seal {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
-        let paths = if self.paths.is_empty() { vec![PathBuf::from(".")] } else { self.paths.clone() };
+        let paths = if self.paths.is_empty() {
+            vec![PathBuf::from(".")]
+        } else {
+            self.paths.clone()
+        };
         let mut repository = paths.first().and_then(|path| Repository::holding(path));
         let tracked = match &repository {
             Some(repository) => repository.tracked_though_ignored()?,
             None => Vec::new(),
         };
-        let named = |path: &Path| matches!(bench.rule(path), Ok(Some((_, Some(rule)))) if rule.path_regex.is_some());
+        let named =
+            |path: &Path| matches!(bench.rule(path), Ok(Some((_, Some(rule)))) if rule.path_regex.is_some());
         let walk = Walk::over(&paths, &|path| is_document(path) || named(path), &tracked);
         let mut failed = walk.errors;
         let mut progress = bench.ui.progress(walk.files.len() as u64);
@@ -58,7 +63,9 @@ impl Seal {
         for found in &walk.files {
             match self.one(bench, found, &mut repository) {
                 Ok(Outcome::Sealed(detail)) => bench.ui.report("sealed", &found.path, Some(detail))?,
-                Ok(Outcome::InOrder) => bench.ui.detail(1, &format!("in order {}", crate::escape::path(&found.path))),
+                Ok(Outcome::InOrder) => bench
+                    .ui
+                    .detail(1, &format!("in order {}", crate::escape::path(&found.path))),
                 Ok(Outcome::NoPath) => without_path += 1,
                 Ok(Outcome::NotOurs) => {}
                 Err(error) => failed.push(error),
@@ -71,7 +78,9 @@ impl Seal {
                 "{without_path} files were left alone: their rule has no path_regex; name a file to seal it"
             ));
         }
-        let Some(first) = failed.first() else { return Ok(ExitCode::SUCCESS) };
+        let Some(first) = failed.first() else {
+            return Ok(ExitCode::SUCCESS);
+        };
         let code = first.code();
         for error in &failed {
             bench.ui.error(error);
@@ -92,21 +101,29 @@ impl Seal {
             if !found.explicit {
                 return Ok(Outcome::NotOurs);
             }
-            return Err(Error::new(Code::ConfigNotFound, "no rule of a policy names this file")
-                .file(path)
-                .hint("`seal init` writes a policy; `seal encrypt -i --age RECIPIENT FILE` needs none"));
+            return Err(
+                Error::new(Code::ConfigNotFound, "no rule of a policy names this file")
+                    .file(path)
+                    .hint("`seal init` writes a policy; `seal encrypt -i --age RECIPIENT FILE` needs none"),
+            );
         };
         if rule.path_regex.is_none() && !found.explicit {
             return Ok(Outcome::NoPath);
         }
         if !rule.has_keys() {
-            return Err(Error::new(Code::NoEncryptionKey, "the policy's rule for this file names no key").file(path));
+            return Err(Error::new(
+                Code::NoEncryptionKey,
+                "the policy's rule for this file names no key",
+            )
+            .file(path));
         }
         let (target, source) = Target::open(path, bench.global.max_size)?;
         let sealed = bench.seal_new(path, format, source, &recipe_of(&rule))?;
         if sealed.count == 0 {
             if found.explicit {
-                return Err(Error::new(Code::EncryptTree, "nothing in this file is selected to be sealed").file(path));
+                return Err(
+                    Error::new(Code::EncryptTree, "nothing in this file is selected to be sealed").file(path),
+                );
             }
             return Ok(Outcome::NotOurs);
         }
@@ -123,7 +140,8 @@ impl Seal {
         file: SealedFile,
         repository: &mut Option<Repository>,
     ) -> Result<Outcome> {
-        let changed = sops::check(&file.document, &file.metadata).map_err(|error| Error::from((path, error)))?;
+        let changed =
+            sops::check(&file.document, &file.metadata).map_err(|error| Error::from((path, error)))?;
         let key = match bench.unwrap(path, &file.metadata) {
             Ok(key) => key,
             Err(_) if changed.is_empty() => return Ok(Outcome::InOrder),
@@ -140,8 +158,14 @@ impl Seal {
                 Ok(open) => {
                     let (target, source) = Target::open(path, bench.global.max_size)?;
                     self.unchanged_since(bench, path, format, source, &open.metadata)?;
-                    let sealed =
-                        bench.seal_again(path, format, open.opened.plaintext, open.metadata, &open.key, open.opened.kept)?;
+                    let sealed = bench.seal_again(
+                        path,
+                        format,
+                        open.opened.plaintext,
+                        open.metadata,
+                        &open.key,
+                        open.opened.kept,
+                    )?;
                     replace(bench, path, target, &sealed.bytes)?;
                     return Ok(Outcome::Sealed("integrity added: another tool wrote the file"));
                 }
@@ -185,20 +209,25 @@ impl Seal {
         let base = match base {
             Some(base) if same_block(&base.metadata, metadata) => Some(base),
             Some(_) => {
-                return Err(Error::new(Code::MacMismatch, "the `sops` block differs from the last version that verifies")
-                    .file(path)
-                    .cause(&error)
-                    .hint("take the block of that version back; recipients are changed by their own commands"));
+                return Err(Error::new(
+                    Code::MacMismatch,
+                    "the `sops` block differs from the last version that verifies",
+                )
+                .file(path)
+                .cause(&error)
+                .hint("take the block of that version back; recipients are changed by their own commands"));
             }
             None if self.accept => None,
             None => {
-                return Err(error
-                    .with_code(Code::MacMismatch)
-                    .hint("git has no version of this file that verifies: look at every change, then pass --accept"));
+                return Err(error.with_code(Code::MacMismatch).hint(
+                    "git has no version of this file that verifies: look at every change, then pass --accept",
+                ));
             }
         };
         let (target, source) = Target::open(path, bench.global.max_size)?;
-        let Some(draft) = bench.read_sealed(path, format, source)? else { return Err(super::not_sealed(path)) };
+        let Some(draft) = bench.read_sealed(path, format, source)? else {
+            return Err(super::not_sealed(path));
+        };
         let plaintext = bench.open_draft(path, &draft, &key)?;
         let (metadata, kept) = match base {
             Some(base) => (base.metadata, base.opened.kept),
@@ -217,9 +246,15 @@ fn base(
     format: Format,
     repository: &mut Option<Repository>,
 ) -> Result<Option<crate::workbench::OpenFile>> {
-    let Some(repository) = repository else { return Ok(None) };
-    let Some((_, source)) = repository.base(path, bench.global.max_size)? else { return Ok(None) };
-    let Some(file) = bench.read_sealed(path, format, source)? else { return Ok(None) };
+    let Some(repository) = repository else {
+        return Ok(None);
+    };
+    let Some((_, source)) = repository.base(path, bench.global.max_size)? else {
+        return Ok(None);
+    };
+    let Some(file) = bench.read_sealed(path, format, source)? else {
+        return Ok(None);
+    };
     Ok(bench.open(path, file, false, true).ok())
 }
 

@@ -16,7 +16,9 @@ use crate::workbench::{OpenFile, Workbench};
 /// The value is JSON, or with --string a text as it is. Only the lines of that value and of the metadata
 /// change.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  seal set app.yaml '[\"db\"][\"password\"]' --string        (asks for it)\n  pass show db | seal set app.yaml '[\"db\"][\"password\"]' --string --value-stdin")]
+#[command(
+    after_help = "Examples:\n  seal set app.yaml '[\"db\"][\"password\"]' --string        (asks for it)\n  pass show db | seal set app.yaml '[\"db\"][\"password\"]' --string --value-stdin"
+)]
 pub(crate) struct Set {
     /// The sealed file
     file: PathBuf,
@@ -66,8 +68,10 @@ fn json(bench: &Workbench, value: SecretBytes, string: bool) -> Result<Document>
         let plain = value.expose();
         let plain = plain.strip_suffix(b"\n").unwrap_or(plain);
         let plain = plain.strip_suffix(b"\r").unwrap_or(plain);
-        let plain = std::str::from_utf8(plain).map_err(|_| Error::new(Code::SetFormat, "the value is not UTF-8"))?;
-        let quoted = serde_json::to_string(plain).map_err(|_| Error::new(Code::SetFormat, "the value cannot be quoted"))?;
+        let plain =
+            std::str::from_utf8(plain).map_err(|_| Error::new(Code::SetFormat, "the value is not UTF-8"))?;
+        let quoted = serde_json::to_string(plain)
+            .map_err(|_| Error::new(Code::SetFormat, "the value cannot be quoted"))?;
         out.extend_from_slice(SecretBytes::new(quoted.into_bytes()).expose());
     } else {
         out.extend_from_slice(value.expose());
@@ -79,7 +83,8 @@ fn json(bench: &Workbench, value: SecretBytes, string: bool) -> Result<Document>
         root.is_some_and(|root| document.tree().children(root).len() == 1)
     });
     fine.ok_or_else(|| {
-        Error::new(Code::SetFormat, "the value is not JSON").hint("a text is written in quotes, or given with --string")
+        Error::new(Code::SetFormat, "the value is not JSON")
+            .hint("a text is written in quotes, or given with --string")
     })
 }
 
@@ -104,10 +109,17 @@ impl Change {
         if let Some(text) = target.warning() {
             bench.ui.warn(Some(path), &text);
         }
-        let file = bench.read_sealed(path, self.format, source)?.ok_or_else(|| super::not_sealed(path))?;
+        let file = bench
+            .read_sealed(path, self.format, source)?
+            .ok_or_else(|| super::not_sealed(path))?;
         super::recipients::check(bench, path, &file.metadata, &[], &self.accepted)?;
-        let OpenFile { metadata, key, opened } = bench.open(path, file, self.ignore_mac, true)?;
-        let document = Document::parse(self.format, Form::Plain, opened.plaintext, &limits).map_err(refuse)?;
+        let OpenFile {
+            metadata,
+            key,
+            opened,
+        } = bench.open(path, file, self.ignore_mac, true)?;
+        let document =
+            Document::parse(self.format, Form::Plain, opened.plaintext, &limits).map_err(refuse)?;
         let mut edits = Edits::default();
         edit(&document, &mut edits).map_err(refuse)?;
         let changed = document.render(&edits);

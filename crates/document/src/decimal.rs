@@ -16,7 +16,14 @@ pub fn scientific(value: f64) -> String {
     // With the number of digits given, the nearest text is taken, and of two equally near ones the even one. At a
     // power of two the nearest text may belong to the neighbour; then the first one stays.
     let nearest = format!("{value:.*e}", digits.saturating_sub(1));
-    if nearest.parse::<f64>().is_ok_and(|read| read.to_bits() == value.to_bits()) { nearest } else { text }
+    if nearest
+        .parse::<f64>()
+        .is_ok_and(|read| read.to_bits() == value.to_bits())
+    {
+        nearest
+    } else {
+        text
+    }
 }
 
 /// A finite number with the fewest digits and never an exponent: `0.00000015`, `1000000000000000000000`.
@@ -51,7 +58,11 @@ mod tests {
             (1.0, "1e0", "1"),
             (870_117_540_639_358.2, "8.701175406393582e14", "870117540639358.2"),
             (0.1 + 0.2, "3.0000000000000004e-1", "0.30000000000000004"),
-            (7.120_236_347_223_045e-307, "7.120236347223045e-307", &format!("0.{}7120236347223045", "0".repeat(306))),
+            (
+                7.120_236_347_223_045e-307,
+                "7.120236347223045e-307",
+                &format!("0.{}7120236347223045", "0".repeat(306)),
+            ),
             (-1.5e-7, "-1.5e-7", "-0.00000015"),
             (1e21, "1e21", "1000000000000000000000"),
             (123_456.5, "1.234565e5", "123456.5"),

@@ -26,7 +26,11 @@ pub struct Limits {
 impl Default for Limits {
     /// 64 MiB, 10,000 levels, 4 million expanded nodes.
     fn default() -> Self {
-        Self { bytes: 64 << 20, depth: 10_000, expanded: 4_000_000 }
+        Self {
+            bytes: 64 << 20,
+            depth: 10_000,
+            expanded: 4_000_000,
+        }
     }
 }
 
@@ -69,8 +73,15 @@ impl Document {
     pub fn parse(format: Format, form: Form, source: SecretBytes, limits: &Limits) -> Result<Self, Error> {
         let bytes = source.expose();
         if bytes.len() > limits.bytes.min(1 << 30) {
-            let why = format!("the file has {} bytes, more than the limit of {}", bytes.len(), limits.bytes);
-            return Err(Error::Limit { at: Position { line: 1, column: 1 }, why });
+            let why = format!(
+                "the file has {} bytes, more than the limit of {}",
+                bytes.len(),
+                limits.bytes
+            );
+            return Err(Error::Limit {
+                at: Position { line: 1, column: 1 },
+                why,
+            });
         }
         let tree = match format {
             Format::Yaml => yaml::parse(bytes, form, limits)?,
@@ -79,7 +90,12 @@ impl Document {
             Format::Ini => ini::parse(bytes, form, limits)?,
             Format::Binary => binary::parse(bytes, form, limits)?,
         };
-        Ok(Self { format, form, source, tree })
+        Ok(Self {
+            format,
+            form,
+            source,
+            tree,
+        })
     }
 
     /// The format it was read as.
@@ -138,7 +154,12 @@ impl Document {
     /// Whether a scalar is spelled as a whole number that does not fit into 64 bits with sign: sops takes it
     /// for a float, and versions of it differ in how.
     pub fn is_big_integer(&self, id: NodeId) -> bool {
-        let crate::tree::Node::Scalar { text, style: crate::tree::Style::Plain, .. } = *self.tree.node(id) else {
+        let crate::tree::Node::Scalar {
+            text,
+            style: crate::tree::Style::Plain,
+            ..
+        } = *self.tree.node(id)
+        else {
             return false;
         };
         let text = self.tree.text(self.source(), text);
@@ -214,7 +235,12 @@ impl Document {
             Format::Ini => [b"[s]\nk = ", text].concat(),
             Format::Binary => return false,
         };
-        let probe = Self::parse(self.format, Form::Sealed, SecretBytes::new(probe), &Limits::default());
+        let probe = Self::parse(
+            self.format,
+            Form::Sealed,
+            SecretBytes::new(probe),
+            &Limits::default(),
+        );
         probe.is_ok_and(|probe| {
             let mut leaves = probe.walk().filter_map(|event| match event {
                 crate::Event::Leaf(id) => Some(id),
@@ -232,14 +258,24 @@ impl Document {
             return (span, b"");
         }
         let before = &self.source()[..span.start as usize];
-        let dash = before.iter().rposition(|byte| *byte == b'-').unwrap_or(span.start as usize);
-        (Span { start: dash as u32, end: span.end }, b"#")
+        let dash = before
+            .iter()
+            .rposition(|byte| *byte == b'-')
+            .unwrap_or(span.start as usize);
+        (
+            Span {
+                start: dash as u32,
+                end: span.end,
+            },
+            b"#",
+        )
     }
 
     /// The node that carries the anchor `name` (without `&`) and ends before `offset`, the latest of them.
     pub fn anchored(&self, name: &[u8], offset: u32) -> Option<NodeId> {
         let anchors = self.tree.anchors.iter().filter(|(id, span)| {
-            self.source()[span.range()].strip_prefix(b"&") == Some(name) && self.tree.node(*id).span().end <= offset
+            self.source()[span.range()].strip_prefix(b"&") == Some(name)
+                && self.tree.node(*id).span().end <= offset
         });
         anchors.max_by_key(|(_, span)| span.start).map(|(id, _)| *id)
     }

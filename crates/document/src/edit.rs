@@ -15,7 +15,10 @@ pub struct Edits {
 impl Edits {
     /// No edits yet, with room for `count` of them and `bytes` bytes of new text.
     pub fn with_capacity(count: usize, bytes: usize) -> Self {
-        Self { splices: Vec::with_capacity(count), buffer: SecretBytes::new(Vec::with_capacity(bytes)) }
+        Self {
+            splices: Vec::with_capacity(count),
+            buffer: SecretBytes::new(Vec::with_capacity(bytes)),
+        }
     }
 
     /// Replaces `span` by the concatenation of `parts`.

@@ -17,8 +17,15 @@ impl Position {
         let before = &source[..offset.min(source.len())];
         let line = memchr::memchr_iter(b'\n', before).count() + 1;
         let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-        let column = before[start..].iter().filter(|byte| (**byte & 0xC0) != 0x80).count() + 1;
-        Self { line: line as u32, column: column as u32 }
+        let column = before[start..]
+            .iter()
+            .filter(|byte| (**byte & 0xC0) != 0x80)
+            .count()
+            + 1;
+        Self {
+            line: line as u32,
+            column: column as u32,
+        }
     }
 }
 
@@ -78,6 +85,9 @@ pub enum Error {
 impl Error {
     /// A syntax error at a byte offset.
     pub fn syntax(source: &[u8], offset: usize, why: impl Into<String>) -> Self {
-        Self::Syntax { at: Position::of(source, offset), why: why.into() }
+        Self::Syntax {
+            at: Position::of(source, offset),
+            why: why.into(),
+        }
     }
 }

@@ -25,8 +25,8 @@ mod walk;
 
 pub mod binary;
 pub mod decimal;
-pub mod emit;
 pub mod dotenv;
+pub mod emit;
 pub mod ini;
 pub mod json;
 pub mod yaml;

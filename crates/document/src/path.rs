@@ -33,7 +33,9 @@ impl Path {
                 return Err("a part of the path has no closing ]".into());
             };
             let quoted = ['"', '\''].into_iter().find_map(|quote| {
-                inner.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote))
+                inner
+                    .strip_prefix(quote)
+                    .and_then(|rest| rest.strip_suffix(quote))
             });
             steps.push(match quoted {
                 Some(key) => Step::Key(key.to_owned()),
@@ -57,12 +59,22 @@ impl fmt::Display for Path {
                         f.write_str(".")?;
                     }
                     let plain = !key.is_empty()
-                        && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '$' | '@'));
-                    if plain { f.write_str(key)? } else { write!(f, "{key:?}")? }
+                        && key
+                            .chars()
+                            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '$' | '@'));
+                    if plain {
+                        f.write_str(key)?
+                    } else {
+                        write!(f, "{key:?}")?
+                    }
                 }
             }
         }
-        if self.0.is_empty() { f.write_str("(root)") } else { Ok(()) }
+        if self.0.is_empty() {
+            f.write_str("(root)")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -73,7 +85,10 @@ mod tests {
     #[test]
     fn sops_notation_reads_keys_and_positions() {
         let path = Path::parse_sops("[\"a b\"]['c'][3]").expect("a path");
-        assert_eq!(path.0, [Step::Key("a b".into()), Step::Key("c".into()), Step::Index(3)]);
+        assert_eq!(
+            path.0,
+            [Step::Key("a b".into()), Step::Key("c".into()), Step::Index(3)]
+        );
         assert_eq!(path.to_string(), "\"a b\".c[3]");
     }
 

@@ -18,7 +18,10 @@ impl Span {
     /// The bytes from `start` up to, not including, `end`. Both lie in a source below 2 GiB.
     pub fn new(start: usize, end: usize) -> Self {
         debug_assert!(start <= end);
-        Self { start: start as u32, end: end as u32 }
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// Length in bytes.
@@ -217,25 +220,37 @@ impl Tree {
         let old = std::mem::take(&mut self.children);
         self.children.reserve(old.len() + places.len());
         for (index, node) in self.nodes.iter_mut().enumerate() {
-            let (Node::Map { children, .. } | Node::List { children, .. }) = node else { continue };
+            let (Node::Map { children, .. } | Node::List { children, .. }) = node else {
+                continue;
+            };
             let id = NodeId(index as u32);
             let first = places.partition_point(|(container, ..)| *container < id);
-            let mut pending = places[first..].iter().take_while(|(container, ..)| *container == id).peekable();
+            let mut pending = places[first..]
+                .iter()
+                .take_while(|(container, ..)| *container == id)
+                .peekable();
             let start = self.children.len();
             for (position, child) in old[children.range()].iter().enumerate() {
-                while let Some((_, _, comment)) = pending.next_if(|(_, before, _)| *before as usize <= position) {
+                while let Some((_, _, comment)) =
+                    pending.next_if(|(_, before, _)| *before as usize <= position)
+                {
                     self.children.push(Child::Comment(*comment));
                 }
                 self.children.push(*child);
             }
-            self.children.extend(pending.map(|(_, _, comment)| Child::Comment(*comment)));
+            self.children
+                .extend(pending.map(|(_, _, comment)| Child::Comment(*comment)));
             *children = Span::new(start, self.children.len());
         }
     }
 
     /// The bytes of `text`, given the source the tree was built from.
     pub fn text<'a>(&'a self, source: &'a [u8], text: Text) -> &'a [u8] {
-        let from = if text.decoded { self.decoded.expose() } else { source };
+        let from = if text.decoded {
+            self.decoded.expose()
+        } else {
+            source
+        };
         &from[text.span.range()]
     }
 }
@@ -261,7 +276,10 @@ impl TreeBuilder {
         let buffer = self.tree.decoded.expose_mut();
         let start = buffer.len();
         buffer.extend_from_slice(bytes);
-        Text { span: Span::new(start, buffer.len()), decoded: true }
+        Text {
+            span: Span::new(start, buffer.len()),
+            decoded: true,
+        }
     }
 
     /// Adds a node and names it.

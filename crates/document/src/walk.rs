@@ -50,7 +50,13 @@ enum Frame {
 impl Document {
     /// Walks all documents of the source.
     pub fn walk(&self) -> Walk<'_> {
-        Walk { document: self, next: 0, stack: Vec::new(), pending: None, lost: 0 }
+        Walk {
+            document: self,
+            next: 0,
+            stack: Vec::new(),
+            pending: None,
+            lost: 0,
+        }
     }
 }
 
@@ -98,25 +104,46 @@ impl<'a> Walk<'a> {
     fn next_document(&mut self) -> Option<Event<'a>> {
         let tree = self.document.tree();
         // What the last document lost comes before the next one begins.
-        let end = tree.ends.get(self.next.wrapping_sub(1)).copied().unwrap_or(u32::MAX);
-        if self.next > 0 && let Some((container, comment)) = tree.lost.get(self.lost).filter(|(_, comment)| comment.span.start < end) {
+        let end = tree
+            .ends
+            .get(self.next.wrapping_sub(1))
+            .copied()
+            .unwrap_or(u32::MAX);
+        if self.next > 0
+            && let Some((container, comment)) = tree
+                .lost
+                .get(self.lost)
+                .filter(|(_, comment)| comment.span.start < end)
+        {
             self.lost += 1;
             return Some(Event::Lost(*container, *comment));
         }
         let root = *tree.roots.get(self.next)?;
         self.next += 1;
-        self.stack.push(Frame::Container { id: root, child: 0, is_root: true });
+        self.stack.push(Frame::Container {
+            id: root,
+            child: 0,
+            is_root: true,
+        });
         Some(Event::Document(self.next - 1))
     }
 
     fn value(&mut self, id: NodeId) -> Event<'a> {
         match *self.document.tree().node(id) {
             Node::Map { .. } => {
-                self.stack.push(Frame::Container { id, child: 0, is_root: false });
+                self.stack.push(Frame::Container {
+                    id,
+                    child: 0,
+                    is_root: false,
+                });
                 Event::Map(id)
             }
             Node::List { .. } => {
-                self.stack.push(Frame::Container { id, child: 0, is_root: false });
+                self.stack.push(Frame::Container {
+                    id,
+                    child: 0,
+                    is_root: false,
+                });
                 Event::List(id)
             }
             Node::Scalar { .. } => Event::Leaf(id),

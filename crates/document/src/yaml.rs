@@ -4,6 +4,7 @@
 //! belongs ([`comments`]) and what sops' own YAML library refuses ([`strict`]) is decided here, so that a file
 //! that is taken means the same to both. Edits are byte ranges in the file's own style ([`edit`], [`block`]).
 
+mod attach;
 pub(crate) mod block;
 mod comments;
 mod edit;
@@ -12,10 +13,10 @@ mod lines;
 mod parse;
 mod resolve;
 mod strict;
-mod time;
-mod write;
 #[cfg(test)]
 mod tests;
+mod time;
+mod write;
 
 pub(crate) use block::{block, remove_block, set_block};
 pub(crate) use edit::{set, unset};

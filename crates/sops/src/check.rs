@@ -33,7 +33,11 @@ pub fn check(document: &Document, metadata: &Metadata) -> Result<Vec<Error>, Err
             Ok(Some(sealed)) if !is_leaf || !matches!(sealed.ty, ValueType::Comment | ValueType::Bytes) => {}
             Ok(Some(_)) => {
                 let (at, path) = place();
-                found.push(Error::Value { at, path, why: ValueError::UnknownType });
+                found.push(Error::Value {
+                    at,
+                    path,
+                    why: ValueError::UnknownType,
+                });
             }
             Ok(None) => {
                 let (at, path) = place();
@@ -54,11 +58,17 @@ pub fn check(document: &Document, metadata: &Metadata) -> Result<Vec<Error>, Err
 /// When the rule cannot be used.
 pub fn unsealed(document: &Document, rules: &Rules) -> Result<Vec<Error>, Error> {
     let plan = Plan::new(document, &selector(document, rules)?, &mut |_, _| None)?;
-    let leaves = plan.jobs.iter().filter(|job| matches!(job.subject, Subject::Leaf(_)));
+    let leaves = plan
+        .jobs
+        .iter()
+        .filter(|job| matches!(job.subject, Subject::Leaf(_)));
     Ok(leaves
         .map(|job| {
             let (path, offset) = locate(document, job.ordinal);
-            Error::Unsealed { at: document.position(offset), path }
+            Error::Unsealed {
+                at: document.position(offset),
+                path,
+            }
         })
         .collect())
 }

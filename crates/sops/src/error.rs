@@ -47,13 +47,18 @@ pub enum Error {
     #[error("{0}")]
     Layout(LayoutError),
     /// The structure, a name, a type or a comment is not what was sealed.
-    #[error("{}: the file was changed after it was sealed: here a name, a type, a value, a comment or the structure differs", shown(place))]
+    #[error(
+        "{}: the file was changed after it was sealed: here a name, a type, a value, a comment or the structure differs",
+        shown(place)
+    )]
     Integrity {
         /// The first place that differs, if the marks tell.
         place: Option<Place>,
     },
     /// The policy asks for an `integrity` field and the file has none.
-    #[error("sops.integrity: the policy requires it, but the file has none: it was removed, or another tool wrote the file")]
+    #[error(
+        "sops.integrity: the policy requires it, but the file has none: it was removed, or another tool wrote the file"
+    )]
     IntegrityMissing,
     /// The `integrity` field is of a version that this program does not know, or does not read.
     #[error("sops.{field}: it does not read as a version that this program knows")]
@@ -72,7 +77,9 @@ pub enum Error {
         why: &'static str,
     },
     /// The sealed form would not open to the very bytes it was made from. Nothing was written.
-    #[error("{at}: {path}: this spelling cannot be sealed and restored byte for byte; write it in another style")]
+    #[error(
+        "{at}: {path}: this spelling cannot be sealed and restored byte for byte; write it in another style"
+    )]
     NotRestorable {
         /// Where it stands.
         at: Position,
@@ -133,11 +140,21 @@ fn shown(place: &Option<Place>) -> String {
 impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Comment { at, path } => write!(f, "{at}: {path}: a comment that should be sealed does not open; it is left as it stands"),
-            Self::IntegrityVersion => f.write_str("sops.integrity has a version that this program does not know; it was not checked"),
+            Self::Comment { at, path } => write!(
+                f,
+                "{at}: {path}: a comment that should be sealed does not open; it is left as it stands"
+            ),
+            Self::IntegrityVersion => f.write_str(
+                "sops.integrity has a version that this program does not know; it was not checked",
+            ),
             Self::LostComment { at } => write!(f, "{at}: sops does not show this comment"),
-            Self::ClearCopy { at } => write!(f, "{at}: the alias copies a value that is sealed where it is anchored; here it stays clear"),
-            Self::BigNumber { at, path } => write!(f, "{at}: {path}: sops reads a whole number this large as a float"),
+            Self::ClearCopy { at } => write!(
+                f,
+                "{at}: the alias copies a value that is sealed where it is anchored; here it stays clear"
+            ),
+            Self::BigNumber { at, path } => {
+                write!(f, "{at}: {path}: sops reads a whole number this large as a float")
+            }
             Self::DifferentBlocks => f.write_str("a later document has another `sops` block than the first"),
         }
     }

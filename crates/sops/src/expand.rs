@@ -28,7 +28,14 @@ pub(crate) fn expand(
         if alias.jobs.0 == alias.jobs.1 {
             warnings.push(Warning::ClearCopy { at });
         }
-        let mut writer = Expansion { document, plan, texts, next: alias.jobs.0, ordinal: alias.ordinals.0, out: Vec::new() };
+        let mut writer = Expansion {
+            document,
+            plan,
+            texts,
+            next: alias.jobs.0,
+            ordinal: alias.ordinals.0,
+            out: Vec::new(),
+        };
         writer.node(alias)?;
         edits.replace(span, &[&writer.out]);
     }
@@ -81,7 +88,12 @@ impl Expansion<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, id: NodeId, bracketed: bool, stack: &mut Vec<(NodeId, usize, bool)>) -> Result<(), Error> {
+    fn begin(
+        &mut self,
+        id: NodeId,
+        bracketed: bool,
+        stack: &mut Vec<(NodeId, usize, bool)>,
+    ) -> Result<(), Error> {
         let tree = self.document.tree();
         let id = match *tree.node(id) {
             Node::Alias { target, .. } => target,
@@ -102,7 +114,11 @@ impl Expansion<'_> {
     }
 
     fn scalar(&mut self, id: NodeId, bracketed: bool) -> Result<(), Error> {
-        let job = self.plan.jobs.get(self.next).filter(|job| job.ordinal == self.ordinal);
+        let job = self
+            .plan
+            .jobs
+            .get(self.next)
+            .filter(|job| job.ordinal == self.ordinal);
         self.ordinal += 1;
         if let Some(job) = job {
             debug_assert_eq!(job.subject, Subject::Leaf(id));
@@ -114,7 +130,9 @@ impl Expansion<'_> {
             return Ok(());
         }
         let scalar = self.document.scalar(id)?;
-        let Node::Scalar { span, style, .. } = *self.document.tree().node(id) else { return Ok(()) };
+        let Node::Scalar { span, style, .. } = *self.document.tree().node(id) else {
+            return Ok(());
+        };
         match (value::plaintext(&scalar), style) {
             (None, _) => self.out.extend_from_slice(b"null"),
             // What is no text stands plain and on one line: its own spelling will do.

@@ -39,16 +39,16 @@ pub use check::{check, unsealed};
 pub use data_key::DataKey;
 pub use error::{Error, Warning};
 pub use integrity::{
-    Body, BodyMismatch, Change, FieldMismatch, Integrity, IntegrityBuilder, IntegrityError, IntegrityMode, Place,
-    seal_integrity,
+    Body, BodyMismatch, Change, FieldMismatch, Integrity, IntegrityBuilder, IntegrityError, IntegrityMode,
+    Place, seal_integrity,
 };
 pub use layout::{LayoutError, open_layout, seal_layout};
 pub use mac::{Mac, MacError, lastmodified_aad, open_mac, seal_mac};
 pub use master_key::{KeyError, KeyKind, MasterKey};
 pub use metadata::{EntryKey, GroupForm, KeyEntry, KeyGroup, Metadata, MetadataError, flatten, unflatten};
 pub use open::{Checks, Opened, is_data_key, open};
-pub use reuse::{BlockText, Reuse};
 pub use re2::PatternError;
+pub use reuse::{BlockText, Reuse};
 pub use rules::Rules;
 pub use seal::{Random, Sealed, Sealing, block_value, seal};
 pub use selector::{Below, DEFAULT_UNENCRYPTED_SUFFIX, RuleError, Selecting, Selector};

@@ -14,8 +14,8 @@ use crate::mac::{Mac, open_mac};
 use crate::metadata::Metadata;
 use crate::plan::Plan;
 use crate::restore::restore;
-use crate::rules::Rules;
 use crate::reuse::{BlockText, Reuse};
+use crate::rules::Rules;
 use crate::selector::{RuleError, Selector};
 use crate::tally::{Variant, tally};
 use crate::value::{Cipher, Sealed};
@@ -36,7 +36,12 @@ pub struct Checks {
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { mac: true, require_integrity: false, keep_texts: false, allow_plaintext: false }
+        Self {
+            mac: true,
+            require_integrity: false,
+            keep_texts: false,
+            allow_plaintext: false,
+        }
     }
 }
 
@@ -57,7 +62,12 @@ pub struct Opened {
 ///
 /// # Errors
 /// See [`Error`]: a value that does not open or stands in clear, a MAC or an integrity field that does not hold.
-pub fn open(document: &Document, metadata: &Metadata, key: &DataKey, checks: &Checks) -> Result<Opened, Error> {
+pub fn open(
+    document: &Document,
+    metadata: &Metadata,
+    key: &DataKey,
+    checks: &Checks,
+) -> Result<Opened, Error> {
     let cipher = Cipher::new(key);
     let integrity = check_head(metadata, key, checks)?;
     let mut warnings = Vec::new();
@@ -67,14 +77,35 @@ pub fn open(document: &Document, metadata: &Metadata, key: &DataKey, checks: &Ch
     let plan = plan(document, metadata, &cipher)?;
     let values = Values::open(document, &plan, &cipher, checks.allow_plaintext, &mut warnings)?;
     if checks.mac {
-        check_body(document, metadata, key, &cipher, &plan, &values, integrity.as_ref())?;
+        check_body(
+            document,
+            metadata,
+            key,
+            &cipher,
+            &plan,
+            &values,
+            integrity.as_ref(),
+        )?;
     }
     let layout = open_spellings(metadata, key, checks)?;
-    let plaintext = restore(document, &plan, &values, layout.as_ref().map_or(&[], |layout| layout.expose()))?;
-    let kept = checks
-        .keep_texts
-        .then(|| (Reuse::new(document, &plan, &values, key), BlockText::new(document)));
-    Ok(Opened { plaintext, integrity: checks.mac && integrity.is_some(), kept, warnings })
+    let plaintext = restore(
+        document,
+        &plan,
+        &values,
+        layout.as_ref().map_or(&[], |layout| layout.expose()),
+    )?;
+    let kept = checks.keep_texts.then(|| {
+        (
+            Reuse::new(document, &plan, &values, key),
+            BlockText::new(document),
+        )
+    });
+    Ok(Opened {
+        plaintext,
+        integrity: checks.mac && integrity.is_some(),
+        kept,
+        warnings,
+    })
 }
 
 /// Whether `key` is the data key of the file with this block: its MAC opens. What the search for a good quorum
@@ -85,7 +116,11 @@ pub fn is_data_key(metadata: &Metadata, key: &DataKey) -> bool {
 }
 
 /// The plan of a sealed document: comments are opened where the rules look at them.
-pub(crate) fn plan<'a>(document: &'a Document, metadata: &Metadata, cipher: &Cipher) -> Result<Plan<'a>, Error> {
+pub(crate) fn plan<'a>(
+    document: &'a Document,
+    metadata: &Metadata,
+    cipher: &Cipher,
+) -> Result<Plan<'a>, Error> {
     let selector = selector(document, &metadata.rules)?;
     Plan::new(document, &selector, &mut |text, aad| {
         let sealed = Sealed::parse(text).ok()??;
@@ -108,7 +143,11 @@ fn check_head(metadata: &Metadata, key: &DataKey, checks: &Checks) -> Result<Opt
         return Ok(None);
     }
     let Some(field) = &metadata.integrity else {
-        return if checks.require_integrity { Err(Error::IntegrityMissing) } else { Ok(None) };
+        return if checks.require_integrity {
+            Err(Error::IntegrityMissing)
+        } else {
+            Ok(None)
+        };
     };
     match Integrity::parse(field) {
         Ok(integrity) => {
@@ -136,12 +175,18 @@ fn check_body(
     if let (Some(integrity), Some(body)) = (integrity, &first.body)
         && let Err(mismatch) = integrity.verify_body(body)
     {
-        let Some(ordinal) = mismatch.first else { return Err(Error::Integrity { place: None }) };
+        let Some(ordinal) = mismatch.first else {
+            return Err(Error::Integrity { place: None });
+        };
         let locating = Some(IntegrityBuilder::locating(key, mode, ordinal));
         let again = tally(document, plan, values, only, locating, Variant::default())?;
-        return Err(Error::Integrity { place: again.body.and_then(|body| body.located) });
+        return Err(Error::Integrity {
+            place: again.body.and_then(|body| body.located),
+        });
     }
-    let Some(sealed) = metadata.mac.as_deref() else { return Err(Error::NoMac("the file has none")) };
+    let Some(sealed) = metadata.mac.as_deref() else {
+        return Err(Error::NoMac("the file has none"));
+    };
     let expected = open_mac(cipher, sealed, &metadata.lastmodified)
         .map_err(|_| Error::NoMac("it does not open: it or `lastmodified` was changed"))?;
     if verify(first.mac, &expected) {
@@ -149,7 +194,10 @@ fn check_body(
     }
     if first.varies {
         for (numbers_as_floats, list_comments) in [(true, false), (false, true), (true, true)] {
-            let variant = Variant { numbers_as_floats, list_comments };
+            let variant = Variant {
+                numbers_as_floats,
+                list_comments,
+            };
             let again = tally(document, plan, values, only, None, variant)?;
             if verify(again.mac, &expected) {
                 return Ok(());
@@ -165,11 +213,17 @@ fn verify(mac: Mac, expected: &SecretBytes) -> bool {
 
 /// What of the file its integrity field binds.
 pub(crate) fn integrity_mode(metadata: &Metadata) -> IntegrityMode {
-    if metadata.mac_only_encrypted { IntegrityMode::OnlyEncrypted } else { IntegrityMode::Full }
+    if metadata.mac_only_encrypted {
+        IntegrityMode::OnlyEncrypted
+    } else {
+        IntegrityMode::Full
+    }
 }
 
 fn open_spellings(metadata: &Metadata, key: &DataKey, checks: &Checks) -> Result<Option<SecretBytes>, Error> {
-    let Some(field) = &metadata.layout else { return Ok(None) };
+    let Some(field) = &metadata.layout else {
+        return Ok(None);
+    };
     match open_layout(key, field) {
         Ok(layout) => Ok(Some(layout)),
         // It only says how things are spelled: without it the file still opens.

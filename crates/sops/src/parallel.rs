@@ -20,7 +20,11 @@ pub(crate) fn in_runs<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T], usize) 
             .collect();
         handles
             .into_iter()
-            .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .map(|handle| {
+                handle
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
             .collect()
     })
 }

@@ -79,7 +79,11 @@ impl<'a> Plan<'a> {
     ) -> Result<Self, Error> {
         let planner = Planner {
             document,
-            plan: Plan { jobs: Vec::new(), aliases: Vec::new(), prefixes: Vec::new() },
+            plan: Plan {
+                jobs: Vec::new(),
+                aliases: Vec::new(),
+                prefixes: Vec::new(),
+            },
             selecting: selector.walk(),
             reads_comments: selector.uses_comments(),
             read_comment,
@@ -127,8 +131,11 @@ impl<'a> Plan<'a> {
 
     /// The authenticated paths of all containers that hold jobs, shortest first, without repetition.
     pub(crate) fn containers(&self) -> Vec<&[u8]> {
-        let mut prefixes: Vec<&[u8]> =
-            self.jobs.iter().map(|job| &self.prefixes[job.prefix.0..job.prefix.1]).collect();
+        let mut prefixes: Vec<&[u8]> = self
+            .jobs
+            .iter()
+            .map(|job| &self.prefixes[job.prefix.0..job.prefix.1])
+            .collect();
         prefixes.sort_unstable_by_key(|prefix| (prefix.len(), *prefix));
         prefixes.dedup();
         prefixes
@@ -200,7 +207,9 @@ impl<'a> Planner<'a, '_, '_> {
     /// The path of a container below the current one: a key adds itself, a list adds nothing.
     fn child_prefix(&mut self) -> Result<(usize, usize), Error> {
         let (start, end) = self.prefix();
-        let Some(key) = self.key else { return Ok((start, end)) };
+        let Some(key) = self.key else {
+            return Ok((start, end));
+        };
         let begin = self.plan.prefixes.len();
         self.plan.prefixes.extend_from_within(start..end);
         self.plan.prefixes.extend_from_slice(key);
@@ -218,13 +227,21 @@ impl<'a> Planner<'a, '_, '_> {
             return Err(Error::Paths);
         }
         let aliased = self.alias_depth > 0;
-        self.plan.jobs.push(Job { subject, prefix, key, ordinal: self.ordinal, aliased });
+        self.plan.jobs.push(Job {
+            subject,
+            prefix,
+            key,
+            ordinal: self.ordinal,
+            aliased,
+        });
         Ok(())
     }
 
     fn leaf(&mut self, id: NodeId) -> Result<(), Error> {
         let (document, tree) = (self.document, self.document.tree());
-        let Node::Scalar { text, .. } = *tree.node(id) else { return Ok(()) };
+        let Node::Scalar { text, .. } = *tree.node(id) else {
+            return Ok(());
+        };
         let in_list = self.levels.last().is_some_and(|level| level.list);
         let text = tree.text(document.source(), text);
         // sops writes a comment of a list as an item; it must become a comment again before rules look at it.
@@ -235,7 +252,9 @@ impl<'a> Planner<'a, '_, '_> {
             self.ordinal += 1;
             return Ok(());
         }
-        if self.alias_depth > 0 && let Some(outer) = self.plan.aliases.last_mut() {
+        if self.alias_depth > 0
+            && let Some(outer) = self.plan.aliases.last_mut()
+        {
             outer.leaves.push(id);
         }
         if self.selecting.leaf() && is_sealable(document, id)? {
@@ -274,7 +293,11 @@ impl<'a> Planner<'a, '_, '_> {
     fn selecting_comment(&mut self, text: &[u8]) -> bool {
         let opened = if self.reads_comments && text.starts_with(b"ENC[") {
             let (start, end) = self.prefix();
-            let aad = if start == end { &b":"[..] } else { &self.plan.prefixes[start..end] };
+            let aad = if start == end {
+                &b":"[..]
+            } else {
+                &self.plan.prefixes[start..end]
+            };
             (self.read_comment)(text, aad).map(secret::SecretBytes::new)
         } else {
             None
@@ -285,7 +308,9 @@ impl<'a> Planner<'a, '_, '_> {
 
     fn alias(&mut self, id: NodeId) {
         if self.alias_depth == 0 {
-            let Node::Alias { target, .. } = *self.document.tree().node(id) else { return };
+            let Node::Alias { target, .. } = *self.document.tree().node(id) else {
+                return;
+            };
             self.plan.aliases.push(AliasRange {
                 id,
                 target,
@@ -301,7 +326,9 @@ impl<'a> Planner<'a, '_, '_> {
 
     fn alias_end(&mut self) {
         self.alias_depth -= 1;
-        if self.alias_depth == 0 && let Some(alias) = self.plan.aliases.last_mut() {
+        if self.alias_depth == 0
+            && let Some(alias) = self.plan.aliases.last_mut()
+        {
             alias.jobs.1 = self.plan.jobs.len();
             alias.ordinals.1 = self.ordinal;
         }
@@ -311,7 +338,9 @@ impl<'a> Planner<'a, '_, '_> {
 /// Whether a scalar is one that the format can seal: null and the empty text are not.
 fn is_sealable(document: &Document, id: NodeId) -> Result<bool, Error> {
     let tree = document.tree();
-    let Node::Scalar { text, .. } = *tree.node(id) else { return Ok(false) };
+    let Node::Scalar { text, .. } = *tree.node(id) else {
+        return Ok(false);
+    };
     if tree.text(document.source(), text).is_empty() {
         return Ok(false);
     }
@@ -327,7 +356,13 @@ fn is_sealable(document: &Document, id: NodeId) -> Result<bool, Error> {
 
 fn is_sealed_comment(text: &[u8]) -> bool {
     text.ends_with(b",type:comment]")
-        && matches!(Sealed::parse(text), Ok(Some(Sealed { ty: ValueType::Comment, .. })))
+        && matches!(
+            Sealed::parse(text),
+            Ok(Some(Sealed {
+                ty: ValueType::Comment,
+                ..
+            }))
+        )
 }
 
 /// Where the leaf or comment number `ordinal` of the walk stands: its key path and its offset in the source.

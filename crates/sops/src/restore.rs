@@ -21,7 +21,14 @@ pub(crate) fn restore(
 ) -> Result<SecretBytes, Error> {
     let mut edits = Edits::with_capacity(plan.jobs.len() + 1, plan.jobs.len() * 24);
     let spellings = Spellings::parse(layout).unwrap_or_default();
-    let mut restorer = Restorer { document, plan, values, spellings, edits: &mut edits, by_node: HashMap::new() };
+    let mut restorer = Restorer {
+        document,
+        plan,
+        values,
+        spellings,
+        edits: &mut edits,
+        by_node: HashMap::new(),
+    };
     restorer.run()?;
     let unclosed = document.remove_block(&mut edits);
     let mut plaintext = document.render(&edits);
@@ -99,7 +106,9 @@ impl Restorer<'_, '_> {
         aliased: bool,
         kept: Option<(&[u8], &[u8])>,
     ) -> Result<(), Error> {
-        let Some((ty, plaintext)) = self.values.get(index) else { return Ok(()) };
+        let Some((ty, plaintext)) = self.values.get(index) else {
+            return Ok(());
+        };
         if aliased {
             return Ok(());
         }
@@ -116,7 +125,11 @@ impl Restorer<'_, '_> {
             Subject::Leaf(id) => {
                 let scalar = value::scalar(ty, plaintext).map_err(|why| {
                     let (path, offset) = locate(self.document, ordinal);
-                    Error::Value { at: self.document.position(offset), path, why }
+                    Error::Value {
+                        at: self.document.position(offset),
+                        path,
+                        why,
+                    }
                 })?;
                 self.leaf(id, &scalar, kept);
             }
@@ -147,8 +160,12 @@ impl Restorer<'_, '_> {
 
     /// The header of a clear block scalar that had to change because the file has no final line break.
     fn clear_header(&mut self, id: NodeId, place: &Place) {
-        let Some((header, _)) = self.spellings.take(Kind::Header, place.bytes()) else { return };
-        let plain = header.iter().all(|byte| matches!(byte, b'|' | b'>' | b'+' | b'-' | b'0'..=b'9'));
+        let Some((header, _)) = self.spellings.take(Kind::Header, place.bytes()) else {
+            return;
+        };
+        let plain = header
+            .iter()
+            .all(|byte| matches!(byte, b'|' | b'>' | b'+' | b'-' | b'0'..=b'9'));
         if let (Some((span, _)), true) = (self.document.header(id), plain)
             && header.first() == Some(&self.document.source()[span.start as usize])
             && !self.document.source().ends_with(b"\n")
@@ -159,19 +176,33 @@ impl Restorer<'_, '_> {
 
     /// Puts an alias back where what stands there is equal to what its anchor holds.
     fn alias(&mut self, id: NodeId, place: &Place, done: &mut u32) -> Result<(), Error> {
-        let Some((_, text)) = self.spellings.take(Kind::Alias, place.bytes()) else { return Ok(()) };
+        let Some((_, text)) = self.spellings.take(Kind::Alias, place.bytes()) else {
+            return Ok(());
+        };
         let span = self.document.tree().node(id).span();
-        let Some(target) = self.document.anchored(text.strip_prefix(b"*").unwrap_or(text), span.start) else {
+        let Some(target) = self
+            .document
+            .anchored(text.strip_prefix(b"*").unwrap_or(text), span.start)
+        else {
             return Ok(());
         };
         if self.by_node.is_empty() {
-            self.by_node = self.plan.jobs.iter().enumerate().filter_map(|(index, job)| match job.subject {
-                Subject::Leaf(id) if !job.aliased => Some((id, index)),
-                _ => None,
-            }).collect();
+            self.by_node = self
+                .plan
+                .jobs
+                .iter()
+                .enumerate()
+                .filter_map(|(index, job)| match job.subject {
+                    Subject::Leaf(id) if !job.aliased => Some((id, index)),
+                    _ => None,
+                })
+                .collect();
         }
         if self.content(id)?.ct_eq(&self.content(target)?) {
-            let span = Span { start: self.document.frame_start(id), end: span.end };
+            let span = Span {
+                start: self.document.frame_start(id),
+                end: span.end,
+            };
             self.edits.replace(span, &[text]);
             *done = span.end;
         }
@@ -211,7 +242,15 @@ impl Restorer<'_, '_> {
                 continue;
             };
             if child == 0 {
-                put(if matches!(tree.node(id), Node::Map { .. }) { b'{' } else { b'[' }, b"", &mut out);
+                put(
+                    if matches!(tree.node(id), Node::Map { .. }) {
+                        b'{'
+                    } else {
+                        b'['
+                    },
+                    b"",
+                    &mut out,
+                );
             }
             stack.push((id, child + 1));
             match *next {

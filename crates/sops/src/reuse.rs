@@ -29,17 +29,26 @@ impl std::fmt::Debug for Reuse {
 
 impl Reuse {
     pub(crate) fn new(document: &Document, plan: &Plan<'_>, values: &Values, data_key: &DataKey) -> Self {
-        let mut reuse = Self { key: hash_key(data_key), texts: HashMap::with_capacity(plan.jobs.len()) };
+        let mut reuse = Self {
+            key: hash_key(data_key),
+            texts: HashMap::with_capacity(plan.jobs.len()),
+        };
         let mut aad = Vec::new();
         for (index, job) in plan.jobs.iter().enumerate().rev() {
-            let Some((ty, plaintext)) = values.get(index) else { continue };
+            let Some((ty, plaintext)) = values.get(index) else {
+                continue;
+            };
             let moved = !matches!(job.subject, Subject::Leaf(_));
             if moved && ty != ValueType::Comment {
                 continue;
             }
             plan.aad(job, &mut aad);
             let hash = reuse.hash(ty, plaintext, &aad);
-            reuse.texts.entry(hash).or_default().push(text(document, job).into());
+            reuse
+                .texts
+                .entry(hash)
+                .or_default()
+                .push(text(document, job).into());
         }
         reuse
     }
@@ -60,7 +69,11 @@ impl Reuse {
     /// Whole numbers and floats share a name: sops writes `1.0` back as `1`, which would change its type and
     /// so its ciphertext; it keeps the one it had.
     fn hash(&self, ty: ValueType, plaintext: &[u8], aad: &[u8]) -> u128 {
-        let ty = if ty == ValueType::Float { ValueType::Int } else { ty };
+        let ty = if ty == ValueType::Float {
+            ValueType::Int
+        } else {
+            ty
+        };
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write_u8(ty.code());
         hasher.write_u64(aad.len() as u64);
@@ -90,6 +103,8 @@ impl BlockText {
         document.remove_block(&mut edits);
         let source = document.source();
         let cut = |span: Span| (source[span.range()].into(), source.len() - span.end as usize);
-        Self { cuts: edits.spans().map(cut).collect() }
+        Self {
+            cuts: edits.spans().map(cut).collect(),
+        }
     }
 }

@@ -76,14 +76,30 @@ pub fn seal(
 
     metadata.lastmodified = sealing.now.to_owned();
     (metadata.mac, metadata.integrity, metadata.layout) = (None, None, None);
-    let body = sealed_body(document, &plan, &texts, &metadata, sealing.block, selector.uses_comments(), &mut warnings)?;
+    let body = sealed_body(
+        document,
+        &plan,
+        &texts,
+        &metadata,
+        sealing.block,
+        selector.uses_comments(),
+        &mut warnings,
+    )?;
     drop(texts);
 
-    let again = Document::parse(document.format(), Form::Sealed, SecretBytes::new(body), sealing.limits)?;
+    let again = Document::parse(
+        document.format(),
+        Form::Sealed,
+        SecretBytes::new(body),
+        sealing.limits,
+    )?;
     let sealed_plan = plan_sealed(&again, &metadata, &cipher)?;
     let values = Values::open(&again, &sealed_plan, &cipher, false, &mut warnings)?;
     if sealed_plan.jobs.len() != plan.jobs.len() {
-        return Err(Error::NotRestorable { at: document.position(0), path: document::Path::default() });
+        return Err(Error::NotRestorable {
+            at: document.position(0),
+            path: document::Path::default(),
+        });
     }
     if sealing.fields {
         let layout = spellings(document, &plan, &again, &sealed_plan, &values)?;
@@ -98,18 +114,30 @@ pub fn seal(
         }
     }
     let only = metadata.mac_only_encrypted;
-    let builder = sealing.fields.then(|| IntegrityBuilder::new(sealing.key, integrity_mode(&metadata)));
+    let builder = sealing
+        .fields
+        .then(|| IntegrityBuilder::new(sealing.key, integrity_mode(&metadata)));
     let tally = tally(&again, &sealed_plan, &values, only, builder, Variant::default())?;
     let mut iv = [0; 32];
     random(&mut iv).map_err(|_| Error::Random)?;
-    metadata.mac = Some(seal_mac(&cipher, &tally.mac.finish(), &metadata.lastmodified, &iv));
+    metadata.mac = Some(seal_mac(
+        &cipher,
+        &tally.mac.finish(),
+        &metadata.lastmodified,
+        &iv,
+    ));
     if let Some(body) = &tally.body {
         metadata.integrity = Some(seal_integrity(sealing.key, body, &metadata));
     }
     let mut edits = Edits::default();
     again.set_block(&block_value(&again, &metadata), &mut edits)?;
     let bytes = again.render(&edits).expose().to_vec();
-    Ok(Sealed { bytes, metadata, count: plan.jobs.len(), warnings })
+    Ok(Sealed {
+        bytes,
+        metadata,
+        count: plan.jobs.len(),
+        warnings,
+    })
 }
 
 /// The metadata as the document's format writes it.
@@ -117,7 +145,10 @@ pub fn block_value(document: &Document, metadata: &Metadata) -> document::Value 
     let block = metadata.to_value();
     match document.format() {
         document::Format::Dotenv | document::Format::Ini => document::Value::Map(
-            flatten(&block).into_iter().map(|(name, value)| (name, document::Value::Str(value))).collect(),
+            flatten(&block)
+                .into_iter()
+                .map(|(name, value)| (name, document::Value::Str(value)))
+                .collect(),
         ),
         _ => block,
     }
@@ -132,7 +163,9 @@ fn check_clear(document: &Document, plan: &Plan<'_>, warnings: &mut Vec<Warning>
     }
     let (mut next, mut ordinal) = (0, 0);
     for event in document.walk() {
-        let (Event::Leaf(_) | Event::Comment(_) | Event::Lost(..)) = event else { continue };
+        let (Event::Leaf(_) | Event::Comment(_) | Event::Lost(..)) = event else {
+            continue;
+        };
         let sealed = plan.jobs.get(next).is_some_and(|job| job.ordinal == ordinal);
         next += usize::from(sealed);
         ordinal += 1;
@@ -140,7 +173,10 @@ fn check_clear(document: &Document, plan: &Plan<'_>, warnings: &mut Vec<Warning>
         let big = document.is_big_integer(id);
         if sealed && big {
             let (path, offset) = locate(document, ordinal - 1);
-            warnings.push(Warning::BigNumber { at: document.position(offset), path });
+            warnings.push(Warning::BigNumber {
+                at: document.position(offset),
+                path,
+            });
         } else if !sealed {
             // 3.11 hashes them as floats, 3.13 as whole numbers: beyond 2^53 and for -0 that is not the same.
             let span = document.tree().node(id).span();
@@ -154,7 +190,11 @@ fn check_clear(document: &Document, plan: &Plan<'_>, warnings: &mut Vec<Warning>
                 let (path, offset) = locate(document, ordinal - 1);
                 let why = "this whole number is read differently by different versions of sops; \
                            put it in quotes or seal it";
-                return Err(Error::Unsealable { at: document.position(offset), path, why });
+                return Err(Error::Unsealable {
+                    at: document.position(offset),
+                    path,
+                    why,
+                });
             }
         }
     }
@@ -208,9 +248,10 @@ fn with_plaintext<R>(
     use_it: impl FnOnce(ValueType, &[u8]) -> R,
 ) -> Result<Option<R>, Error> {
     match job.subject {
-        Subject::Comment(_, text) => {
-            Ok(Some(use_it(ValueType::Comment, document.tree().text(document.source(), text))))
-        }
+        Subject::Comment(_, text) => Ok(Some(use_it(
+            ValueType::Comment,
+            document.tree().text(document.source(), text),
+        ))),
         Subject::Leaf(id) | Subject::CommentItem(id) => {
             let scalar = document.scalar(id)?;
             Ok(value::plaintext(&scalar).map(|(ty, plaintext)| use_it(ty, &plaintext)))
@@ -248,8 +289,12 @@ fn seal_run(
             out.extend_from_slice(text);
         } else {
             plan.aad(job, &mut aad);
-            let iv = ivs[index * 32..].first_chunk().expect("32 bytes were drawn for every job");
-            with_plaintext(document, job, |ty, plaintext| cipher.seal_into(ty, plaintext, &aad, iv, &mut out))?;
+            let iv = ivs[index * 32..]
+                .first_chunk()
+                .expect("32 bytes were drawn for every job");
+            with_plaintext(document, job, |ty, plaintext| {
+                cipher.seal_into(ty, plaintext, &aad, iv, &mut out)
+            })?;
         }
         ends.push(out.len());
     }
@@ -266,7 +311,11 @@ fn sealed_body(
     comment_rules: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<u8>, Error> {
-    let total: usize = texts.runs.iter().map(|(buffer, _)| buffer.len() + buffer.len() / 32).sum();
+    let total: usize = texts
+        .runs
+        .iter()
+        .map(|(buffer, _)| buffer.len() + buffer.len() / 32)
+        .sum();
     let mut edits = Edits::with_capacity(plan.jobs.len() + 1, total);
     for (index, job) in plan.jobs.iter().enumerate().filter(|(_, job)| !job.aliased) {
         let text = texts.get(index);
@@ -274,7 +323,10 @@ fn sealed_body(
             Subject::Comment(span, _) => edits.replace(span, &[text]),
             Subject::Leaf(id) | Subject::CommentItem(id) => {
                 let frame = document.frame(id);
-                edits.replace(frame.span, &[frame.before.as_bytes(), text, frame.after.as_bytes()]);
+                edits.replace(
+                    frame.span,
+                    &[frame.before.as_bytes(), text, frame.after.as_bytes()],
+                );
                 if let Some((header, sealed)) = document.header(id)
                     && &document.source()[header.range()] != sealed
                 {
@@ -311,8 +363,14 @@ fn last_clear_scalar(document: &Document, plan: &Plan<'_>) -> Option<NodeId> {
         _ => None,
     });
     let last = last.last()?;
-    let Node::Scalar { span, .. } = *document.tree().node(last) else { return None };
-    let sealed = plan.jobs.iter().rev().any(|job| job.subject == Subject::Leaf(last));
+    let Node::Scalar { span, .. } = *document.tree().node(last) else {
+        return None;
+    };
+    let sealed = plan
+        .jobs
+        .iter()
+        .rev()
+        .any(|job| job.subject == Subject::Leaf(last));
     (span.end as usize == source.len() && !sealed).then_some(last)
 }
 
@@ -322,24 +380,38 @@ fn put_block_back(document: &Document, block: Option<&BlockText>, edits: &mut Ed
     let source = document.source();
     if document.format() == document::Format::Yaml {
         let ends = &document.tree().ends;
-        let in_brackets = document.tree().roots.iter().any(|root| {
-            matches!(document.tree().node(*root), Node::Map { flow: true, .. })
-        });
+        let in_brackets = document
+            .tree()
+            .roots
+            .iter()
+            .any(|root| matches!(document.tree().node(*root), Node::Map { flow: true, .. }));
         if in_brackets || ends.len() != block.cuts.len() {
             return false;
         }
-        let newline: &[u8] = if source.windows(2).any(|pair| pair == b"\r\n") { b"\r\n" } else { b"\n" };
+        let newline: &[u8] = if source.windows(2).any(|pair| pair == b"\r\n") {
+            b"\r\n"
+        } else {
+            b"\n"
+        };
         for (end, (text, _)) in ends.iter().zip(&block.cuts) {
             let end = *end as usize;
             let text = text.strip_suffix(newline).unwrap_or(text);
             let unclosed = end > 0 && !source[..end].ends_with(b"\n");
-            let (before, after) = if unclosed { (newline, &b""[..]) } else { (&b""[..], newline) };
+            let (before, after) = if unclosed {
+                (newline, &b""[..])
+            } else {
+                (&b""[..], newline)
+            };
             edits.replace(document::Span::new(end, end), &[before, text, after]);
         }
         return true;
     }
-    let [(text, behind)] = &block.cuts[..] else { return false };
-    let Some(at) = source.len().checked_sub(*behind) else { return false };
+    let [(text, behind)] = &block.cuts[..] else {
+        return false;
+    };
+    let Some(at) = source.len().checked_sub(*behind) else {
+        return false;
+    };
     if document.format() == document::Format::Binary {
         return false;
     }
@@ -384,27 +456,46 @@ fn spellings(
             Event::List(_) => place.enter(true),
             _ => {}
         }
-        let (Event::Leaf(_) | Event::Comment(_) | Event::Lost(..)) = event else { continue };
+        let (Event::Leaf(_) | Event::Comment(_) | Event::Lost(..)) = event else {
+            continue;
+        };
         if let (Event::Leaf(id), true) = (event, unclosed.is_some())
             && Some(id) == unclosed
             && let Some((header, _)) = document.header(id)
         {
-            writer.entry(Kind::Header, place.bytes(), &document.source()[header.range()], b"");
+            writer.entry(
+                Kind::Header,
+                place.bytes(),
+                &document.source()[header.range()],
+                b"",
+            );
         }
         if let Some(job) = plan.jobs.get(next).filter(|job| job.ordinal == ordinal) {
             let again = sealed_plan.jobs[next];
-            if let (Subject::Leaf(id), Subject::Leaf(sealed_id), false) = (job.subject, again.subject, job.aliased) {
-                let Some((ty, plaintext)) = values.get(next) else { continue };
+            if let (Subject::Leaf(id), Subject::Leaf(sealed_id), false) =
+                (job.subject, again.subject, job.aliased)
+            {
+                let Some((ty, plaintext)) = values.get(next) else {
+                    continue;
+                };
                 let scalar = value::scalar(ty, plaintext).map_err(|why| {
                     let (path, offset) = locate(document, ordinal);
-                    Error::Value { at: document.position(offset), path, why }
+                    Error::Value {
+                        at: document.position(offset),
+                        path,
+                        why,
+                    }
                 })?;
                 let original = &document.source()[document.frame(id).span.range()];
-                let header = document.header(id).map(|(span, _)| &document.source()[span.range()]);
+                let header = document
+                    .header(id)
+                    .map(|(span, _)| &document.source()[span.range()]);
                 spelled.expose_mut().clear();
                 sealed.spell(sealed_id, &scalar, spelled.expose_mut());
                 let same_header = header.is_none_or(|header| {
-                    sealed.spell_header(sealed_id, &scalar).is_some_and(|spelled| spelled == header)
+                    sealed
+                        .spell_header(sealed_id, &scalar)
+                        .is_some_and(|spelled| spelled == header)
                 });
                 if spelled.expose() != original || !same_header {
                     writer.entry(Kind::Value, place.bytes(), header.unwrap_or_default(), original);
@@ -429,5 +520,8 @@ fn first_difference(document: &Document, plan: &Plan<'_>, restored: &[u8]) -> Er
         Subject::Comment(span, _) => span.start as usize <= same,
     });
     let path = job.map(|job| locate(document, job.ordinal).0).unwrap_or_default();
-    Error::NotRestorable { at: document.position(same), path }
+    Error::NotRestorable {
+        at: document.position(same),
+        path,
+    }
 }

@@ -49,7 +49,12 @@ impl<'a> Spellings<'a> {
             let key = part(&mut content)?;
             let header = part(&mut content)?;
             let text = part(&mut content)?;
-            entries.entry(*kind).or_default().entry(key).or_default().push((header, text));
+            entries
+                .entry(*kind)
+                .or_default()
+                .entry(key)
+                .or_default()
+                .push((header, text));
         }
         for list in entries.values_mut().flat_map(HashMap::values_mut) {
             list.reverse();

@@ -40,7 +40,11 @@ pub(crate) fn tally(
     let mut lists = Vec::new();
     for event in document.walk() {
         let is_leaf = matches!(event, Event::Leaf(_));
-        let job = plan.jobs.get(next).filter(|job| job.ordinal == ordinal).map(|job| (next, job.subject));
+        let job = plan
+            .jobs
+            .get(next)
+            .filter(|job| job.ordinal == ordinal)
+            .map(|job| (next, job.subject));
         let is_comment_item = matches!(job, Some((_, Subject::CommentItem(_)))) && is_leaf;
         if let Some(body) = &mut body {
             feed_structure(&event, &mut lists, is_comment_item, body);
@@ -52,7 +56,9 @@ pub(crate) fn tally(
         ordinal += 1;
         match (job, event) {
             (Some((index, Subject::Leaf(_))), _) => {
-                let Some((ty, plaintext)) = values.get(index) else { continue };
+                let Some((ty, plaintext)) = values.get(index) else {
+                    continue;
+                };
                 let normal = normal(document, ty, plaintext, ordinal - 1)?;
                 let plaintext = normal.as_deref().unwrap_or(plaintext);
                 mac.leaf(plaintext);
@@ -61,7 +67,9 @@ pub(crate) fn tally(
                 }
             }
             (Some((index, subject)), _) => {
-                let Some((_, text)) = values.get(index) else { continue };
+                let Some((_, text)) = values.get(index) else {
+                    continue;
+                };
                 if matches!(subject, Subject::CommentItem(_)) {
                     varies = true;
                     if variant.list_comments {
@@ -106,7 +114,11 @@ pub(crate) fn tally(
             _ => {}
         }
     }
-    Ok(Tally { mac, body: body.map(IntegrityBuilder::finish), varies })
+    Ok(Tally {
+        mac,
+        body: body.map(IntegrityBuilder::finish),
+        varies,
+    })
 }
 
 fn feed_structure(event: &Event<'_>, lists: &mut Vec<bool>, is_comment: bool, body: &mut IntegrityBuilder) {
@@ -139,13 +151,22 @@ fn feed_structure(event: &Event<'_>, lists: &mut Vec<bool>, is_comment: bool, bo
 
 /// sops hashes what a value reads as, not what was sealed: `007` of type int is hashed as `7`. `None` where
 /// both are the same.
-fn normal(document: &Document, ty: ValueType, plaintext: &[u8], ordinal: usize) -> Result<Option<Vec<u8>>, Error> {
+fn normal(
+    document: &Document,
+    ty: ValueType,
+    plaintext: &[u8],
+    ordinal: usize,
+) -> Result<Option<Vec<u8>>, Error> {
     if ty == ValueType::Str {
         return Ok(None);
     }
     let scalar = value::scalar(ty, plaintext).map_err(|why| {
         let (path, offset) = locate(document, ordinal);
-        Error::Value { at: document.position(offset), path, why }
+        Error::Value {
+            at: document.position(offset),
+            path,
+            why,
+        }
     })?;
     let normal = value::plaintext(&scalar).map(|(_, normal)| normal.into_owned());
     Ok(normal.filter(|normal| normal != plaintext))

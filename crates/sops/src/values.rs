@@ -46,7 +46,9 @@ impl Values {
         allow_plaintext: bool,
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, Error> {
-        let runs = parallel::in_runs(&plan.jobs, |jobs, first| open_run(document, plan, cipher, jobs, first));
+        let runs = parallel::in_runs(&plan.jobs, |jobs, first| {
+            open_run(document, plan, cipher, jobs, first)
+        });
         let run_len = runs.first().map_or(1, |run| run.slots.len()).max(1);
         let mut values = Self { runs, run_len };
         values.judge(document, plan, cipher, allow_plaintext, warnings)?;
@@ -57,7 +59,8 @@ impl Values {
     pub(crate) fn get(&self, index: usize) -> Option<(ValueType, &[u8])> {
         let run = &self.runs[index / self.run_len];
         let slot = run.slots[index % self.run_len];
-        slot.opened.then(|| (slot.ty, &run.buffer.expose()[slot.start..slot.end]))
+        slot.opened
+            .then(|| (slot.ty, &run.buffer.expose()[slot.start..slot.end]))
     }
 
     fn judge(
@@ -105,18 +108,34 @@ fn open_run(document: &Document, plan: &Plan<'_>, cipher: &Cipher, jobs: &[Job<'
             Err(failure) => fail(&mut failures, first + at, failure),
         });
     }
-    Run { slots, buffer, failures }
+    Run {
+        slots,
+        buffer,
+        failures,
+    }
 }
 
 fn fail(failures: &mut Vec<(usize, Failure)>, index: usize, failure: Failure) -> Slot {
     failures.push((index, failure));
-    Slot { ty: ValueType::Str, start: 0, end: 0, opened: false }
+    Slot {
+        ty: ValueType::Str,
+        start: 0,
+        end: 0,
+        opened: false,
+    }
 }
 
 fn open_one(text: &[u8], cipher: &Cipher, aad: &[u8], out: &mut Vec<u8>) -> Result<Slot, Failure> {
-    let sealed = Sealed::parse(text).map_err(Failure::Value)?.ok_or(Failure::Plaintext)?;
+    let sealed = Sealed::parse(text)
+        .map_err(Failure::Value)?
+        .ok_or(Failure::Plaintext)?;
     let range = cipher.open_into(&sealed, aad, out).map_err(Failure::Value)?;
-    Ok(Slot { ty: sealed.ty, start: range.start, end: range.end, opened: true })
+    Ok(Slot {
+        ty: sealed.ty,
+        start: range.start,
+        end: range.end,
+        opened: true,
+    })
 }
 
 /// A comment whose container sops' writer has changed: the parents, then every other container. At most 256
@@ -131,7 +150,9 @@ fn open_elsewhere(
     let text = text(document, job);
     let containers = plan.containers();
     let candidates = containers.iter().copied().chain([&b":"[..]]).take(256);
-    candidates.filter_map(|aad| open_one(text, cipher, if aad.is_empty() { b":" } else { aad }, out).ok()).next()
+    candidates
+        .filter_map(|aad| open_one(text, cipher, if aad.is_empty() { b":" } else { aad }, out).ok())
+        .next()
 }
 
 /// The sealed text of a job.

@@ -72,7 +72,10 @@ impl Walk {
             (Json::String(text), plain) if text.starts_with("ENC[") => self.sealed(text, plain, aad),
             (clear, plain) => {
                 // 3.11 takes every JSON number for a float and prints it as one.
-                assert!(clear == plain || (clear.is_number() && clear.as_f64() == plain.as_f64()), "{aad}");
+                assert!(
+                    clear == plain || (clear.is_number() && clear.as_f64() == plain.as_f64()),
+                    "{aad}"
+                );
                 if !self.only_encrypted {
                     self.clear(clear);
                 }

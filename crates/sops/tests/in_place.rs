@@ -6,8 +6,14 @@ use secret::SecretBytes;
 use sops::{Checks, DataKey, KeyEntry, MasterKey, Metadata, Rules, Sealing, open, seal};
 
 fn metadata(rules: Rules) -> Metadata {
-    let key = MasterKey::Age { recipient: "age1test".into() };
-    let entry = KeyEntry::new(key, String::new(), "-----BEGIN AGE ENCRYPTED FILE-----\nAA==\n-----END AGE ENCRYPTED FILE-----\n".into());
+    let key = MasterKey::Age {
+        recipient: "age1test".into(),
+    };
+    let entry = KeyEntry::new(
+        key,
+        String::new(),
+        "-----BEGIN AGE ENCRYPTED FILE-----\nAA==\n-----END AGE ENCRYPTED FILE-----\n".into(),
+    );
     Metadata::new(vec![vec![entry]], rules, String::new(), "3.11.0".into())
 }
 
@@ -30,7 +36,9 @@ fn sealed(format: Format, text: &[u8], rules: Rules) -> Result<Vec<u8>, sops::Er
     let mut state = 1u64;
     let mut random = |buffer: &mut [u8]| {
         for byte in buffer {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             *byte = (state >> 33) as u8;
         }
         Ok(())
@@ -39,11 +47,18 @@ fn sealed(format: Format, text: &[u8], rules: Rules) -> Result<Vec<u8>, sops::Er
 }
 
 fn opened(format: Format, sealed: &[u8]) -> Result<Vec<u8>, sops::Error> {
-    let document = Document::parse(format, Form::Sealed, SecretBytes::copy_from(sealed), &Limits::default())?;
+    let document = Document::parse(
+        format,
+        Form::Sealed,
+        SecretBytes::copy_from(sealed),
+        &Limits::default(),
+    )?;
     let block = document.block()?.expect("a sealed file has a block");
     let block = match format {
         Format::Dotenv | Format::Ini => {
-            let document::Value::Map(fields) = block else { panic!("a flat block") };
+            let document::Value::Map(fields) = block else {
+                panic!("a flat block")
+            };
             let fields: Vec<_> = fields
                 .into_iter()
                 .map(|(name, value)| match value {
@@ -56,7 +71,10 @@ fn opened(format: Format, sealed: &[u8]) -> Result<Vec<u8>, sops::Error> {
         _ => block,
     };
     let metadata = Metadata::from_value(&block).expect("metadata");
-    Ok(open(&document, &metadata, &key(), &Checks::default())?.plaintext.expose().to_vec())
+    Ok(open(&document, &metadata, &key(), &Checks::default())?
+        .plaintext
+        .expose()
+        .to_vec())
 }
 
 #[track_caller]
@@ -65,7 +83,11 @@ fn round_trip(format: Format, text: &[u8]) -> String {
     let sealed = sealed(format, text, Rules::default()).unwrap_or_else(|error| panic!("{error}\n{shown}"));
     let sealed_text = String::from_utf8_lossy(&sealed).into_owned();
     let back = opened(format, &sealed).unwrap_or_else(|error| panic!("{error}\n{shown}\n{sealed_text}"));
-    assert!(back == text, "{shown}\n----\n{}\n----\n{sealed_text}", String::from_utf8_lossy(&back));
+    assert!(
+        back == text,
+        "{shown}\n----\n{}\n----\n{sealed_text}",
+        String::from_utf8_lossy(&back)
+    );
     sealed_text
 }
 
@@ -118,7 +140,12 @@ fn json_comes_back_byte_for_byte() {
 
 #[test]
 fn dotenv_ini_and_binary_come_back_byte_for_byte() {
-    for text in ["A=1\n# c\nB=two words\n", "A=1", "export A=\"x\"\r\nB=\\n\r\n", "A=\n"] {
+    for text in [
+        "A=1\n# c\nB=two words\n",
+        "A=1",
+        "export A=\"x\"\r\nB=\\n\r\n",
+        "A=\n",
+    ] {
         round_trip(Format::Dotenv, text.as_bytes());
     }
     for text in ["[s]\nk = v\n", "a = b\n\n[s]\n; c\nk=v\n"] {

@@ -3,6 +3,9 @@
 //! A machine's mood moves absolute times by tens of percent; runs that alternate between ours and theirs share it. What
 //! is reported is the median of each and their quotient. A benchmark is one function in the list [`benches`].
 
+mod measure;
+mod sops;
+
 use crate::{Failure, cargo};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -13,11 +16,18 @@ use support::run::Tool;
 type Bench = (&'static str, &'static str, fn() -> Result<(), Failure>);
 
 fn benches() -> Vec<Bench> {
-    vec![(
-        "startup",
-        "`--version` of ours against released and newest SOPS",
-        startup,
-    )]
+    vec![
+        (
+            "startup",
+            "`--version` of ours against released and newest SOPS",
+            startup,
+        ),
+        (
+            "sops",
+            "files of SOPS, small, large and many, against released SOPS",
+            sops::run,
+        ),
+    ]
 }
 
 /// Prints the benchmarks.

@@ -15,9 +15,13 @@ const MAX_DEPTH: usize = 16;
 
 /// The block of the first document.
 pub(crate) fn block(source: &[u8], tree: &Tree) -> Result<Option<Value>, Error> {
-    let Some(root) = tree.roots.first() else { return Ok(None) };
+    let Some(root) = tree.roots.first() else {
+        return Ok(None);
+    };
     let mut blocks = entries(source, tree, *root);
-    let Some((span, value)) = blocks.next() else { return Ok(None) };
+    let Some((span, value)) = blocks.next() else {
+        return Ok(None);
+    };
     if let Some((second, _)) = blocks.next() {
         let first = Position::of(source, span.start as usize).line;
         let why = format!("a second `sops` block; the first stands in line {first}");
@@ -91,7 +95,9 @@ pub(crate) fn set_block(source: &[u8], tree: &Tree, block: &Value, edits: &mut E
 pub(crate) fn remove_block(source: &[u8], tree: &Tree, edits: &mut Edits) -> bool {
     let mut unclosed = false;
     for root in &tree.roots {
-        let Node::Map { flow, .. } = *tree.node(*root) else { continue };
+        let Node::Map { flow, .. } = *tree.node(*root) else {
+            continue;
+        };
         for (key, value) in entries(source, tree, *root) {
             let value = tree.node(value).span();
             if flow {
@@ -99,7 +105,13 @@ pub(crate) fn remove_block(source: &[u8], tree: &Tree, edits: &mut Edits) -> boo
                 continue;
             }
             let start = line_start(source, key.start as usize);
-            let end = lines_end(source, Span { start: key.start, end: value.end });
+            let end = lines_end(
+                source,
+                Span {
+                    start: key.start,
+                    end: value.end,
+                },
+            );
             unclosed |= end == source.len() && !source.ends_with(b"\n");
             edits.remove(Span::new(start, end));
         }
@@ -117,7 +129,10 @@ fn flow_extent(source: &[u8], tree: &Tree, root: NodeId, key: Span, value: Span)
     });
     let start = before.max().unwrap_or(key.start);
     debug_assert!(value.end as usize <= source.len());
-    Span { start, end: value.end }
+    Span {
+        start,
+        end: value.end,
+    }
 }
 
 struct BlockEditor<'a> {
@@ -129,7 +144,14 @@ struct BlockEditor<'a> {
 
 impl BlockEditor<'_> {
     fn insert(&self, root: NodeId, end: usize, block: &Value, edits: &mut Edits) {
-        let Node::Map { span, flow: bracketed, .. } = *self.tree.node(root) else { return };
+        let Node::Map {
+            span,
+            flow: bracketed,
+            ..
+        } = *self.tree.node(root)
+        else {
+            return;
+        };
         let mut out = Vec::new();
         if bracketed {
             let last = self.tree.children(root).iter().filter_map(|child| match child {
@@ -150,7 +172,11 @@ impl BlockEditor<'_> {
         if !closed {
             out.extend_from_slice(self.newline.as_bytes());
         }
-        let margin = if span.is_empty() { 0 } else { self.column(span.start) };
+        let margin = if span.is_empty() {
+            0
+        } else {
+            self.column(span.start)
+        };
         self.writer(&mut out).entry(NAME, &block.into(), margin, true);
         if !closed {
             out.truncate(out.len() - self.newline.len());
@@ -159,7 +185,14 @@ impl BlockEditor<'_> {
     }
 
     /// Makes the entry `key` say `new`, touching as little as can be.
-    fn update(&self, name: &[u8], key: Span, id: NodeId, new: &Value, edits: &mut Edits) -> Result<(), Error> {
+    fn update(
+        &self,
+        name: &[u8],
+        key: Span,
+        id: NodeId,
+        new: &Value,
+        edits: &mut Edits,
+    ) -> Result<(), Error> {
         let old = to_value(self.source, self.tree, id, 0)?;
         if old == *new {
             return Ok(());
@@ -179,7 +212,8 @@ impl BlockEditor<'_> {
         }
         let extent = self.extent(key, node.span());
         let mut out = Vec::new();
-        self.writer(&mut out).entry(name, &new.into(), self.column(key.start), false);
+        self.writer(&mut out)
+            .entry(name, &new.into(), self.column(key.start), false);
         self.close(extent, &mut out);
         edits.replace(extent, &[&out]);
         Ok(())
@@ -208,12 +242,18 @@ impl BlockEditor<'_> {
             }
         }
         let sorted = old.is_sorted_by_key(|(name, ..)| *name);
-        let Some((_, first, _)) = old.first() else { return Ok(()) };
+        let Some((_, first, _)) = old.first() else {
+            return Ok(());
+        };
         let margin = self.column(first.start);
-        for (name, value) in new.iter().filter(|(name, _)| !old.iter().any(|(old, ..)| *old == name.as_bytes())) {
+        for (name, value) in new
+            .iter()
+            .filter(|(name, _)| !old.iter().any(|(old, ..)| *old == name.as_bytes()))
+        {
             let next = old.iter().find(|(old, ..)| sorted && *old > name.as_bytes());
             let mut out = Vec::new();
-            self.writer(&mut out).entry(name.as_bytes(), &value.into(), margin, true);
+            self.writer(&mut out)
+                .entry(name.as_bytes(), &value.into(), margin, true);
             match (next, old.last()) {
                 (Some((_, key, _)), _) => edits.insert(line_start(self.source, key.start as usize), &out),
                 (None, Some((_, key, value))) => {
@@ -233,7 +273,16 @@ impl BlockEditor<'_> {
     /// From the key to the end of the last line of its value.
     fn extent(&self, key: Span, value: Span) -> Span {
         let end = value.end.max(key.end);
-        Span::new(key.start as usize, lines_end(self.source, Span { start: key.start, end }))
+        Span::new(
+            key.start as usize,
+            lines_end(
+                self.source,
+                Span {
+                    start: key.start,
+                    end,
+                },
+            ),
+        )
     }
 
     /// Takes the last line break off again where the file ends without one.
@@ -248,6 +297,10 @@ impl BlockEditor<'_> {
     }
 
     fn writer<'a>(&self, out: &'a mut Vec<u8>) -> Writer<'a> {
-        Writer { out, newline: self.newline, step: self.step }
+        Writer {
+            out,
+            newline: self.newline,
+            step: self.step,
+        }
     }
 }

@@ -11,13 +11,21 @@ use crate::scalar::Scalar;
 use crate::tree::{Child, Node, NodeId, Span, Style, Tree};
 
 /// Records the edits that make `path` hold `value`.
-pub(crate) fn set(source: &[u8], tree: &Tree, path: &Path, value: &Document, edits: &mut Edits) -> Result<(), Error> {
+pub(crate) fn set(
+    source: &[u8],
+    tree: &Tree,
+    path: &Path,
+    value: &Document,
+    edits: &mut Edits,
+) -> Result<(), Error> {
     let editor = Editor { source, tree, path };
     let value = match json_value(value) {
         Some(id) => Piece::from_json(value, id)?,
         None => return Err(editor.refuse("there is no value to set")),
     };
-    let Some(mut at) = tree.roots.first().copied() else { return Err(editor.refuse("the file holds no document")) };
+    let Some(mut at) = tree.roots.first().copied() else {
+        return Err(editor.refuse("the file holds no document"));
+    };
     for (depth, step) in path.0.iter().enumerate() {
         match editor.child(at, step)? {
             Some(child) => at = child,
@@ -47,10 +55,14 @@ pub(crate) fn unset(source: &[u8], tree: &Tree, path: &Path, edits: &mut Edits) 
 
 fn json_value(document: &Document) -> Option<NodeId> {
     let root = *document.tree().roots.first()?;
-    document.tree().children(root).iter().find_map(|child| match child {
-        Child::Entry { value, .. } => Some(*value),
-        _ => None,
-    })
+    document
+        .tree()
+        .children(root)
+        .iter()
+        .find_map(|child| match child {
+            Child::Entry { value, .. } => Some(*value),
+            _ => None,
+        })
 }
 
 /// `value` inside the maps and lists that the remaining steps name.
@@ -77,7 +89,10 @@ struct Part {
 
 impl Editor<'_> {
     fn refuse(&self, why: &str) -> Error {
-        Error::Path { path: self.path.to_string(), why: why.into() }
+        Error::Path {
+            path: self.path.to_string(),
+            why: why.into(),
+        }
     }
 
     /// An alias stands for its anchor: what is changed there changes everywhere.
@@ -111,10 +126,17 @@ impl Editor<'_> {
                 Ok(entries.position(|key| self.tree.text(self.source, key) == name.as_bytes()))
             }
             (Node::List { .. }, Step::Index(index)) => {
-                let count = self.tree.children(id).iter().filter(|child| matches!(child, Child::Item(_))).count();
+                let count = self
+                    .tree
+                    .children(id)
+                    .iter()
+                    .filter(|child| matches!(child, Child::Item(_)))
+                    .count();
                 Ok((*index < count).then_some(*index))
             }
-            (Node::Map { .. }, Step::Index(_)) => Err(self.refuse("a position was given, but there is a map")),
+            (Node::Map { .. }, Step::Index(_)) => {
+                Err(self.refuse("a position was given, but there is a map"))
+            }
             (Node::List { .. }, Step::Key(_)) => Err(self.refuse("a key was given, but there is a list")),
             _ => Err(self.refuse("the path goes on below a value that is neither map nor list")),
         }
@@ -127,7 +149,10 @@ impl Editor<'_> {
                 .children(id)
                 .iter()
                 .filter_map(|child| match child {
-                    Child::Entry { key_span, value, .. } => Some(Part { start: key_span.start, value: *value }),
+                    Child::Entry { key_span, value, .. } => Some(Part {
+                        start: key_span.start,
+                        value: *value,
+                    }),
                     _ => None,
                 })
                 .collect();
@@ -149,7 +174,10 @@ impl Editor<'_> {
 
     fn replace(&self, id: NodeId, value: &Piece<'_>, edits: &mut Edits) -> Result<(), Error> {
         let node = *self.tree.node(id);
-        let span = Span { start: full_start(self.tree, id), end: node.span().end };
+        let span = Span {
+            start: full_start(self.tree, id),
+            end: node.span().end,
+        };
         let mut out = Vec::new();
         if self.tree.in_flow(span.start) {
             flow(value, true, &mut out);
@@ -170,7 +198,9 @@ impl Editor<'_> {
                         edits.replace(span, &[out]);
                         return Ok(());
                     }
-                    (Style::Plain, _) | (_, Scalar::Str(_)) => spell(self.source, self.tree, id, scalar, &mut out),
+                    (Style::Plain, _) | (_, Scalar::Str(_)) => {
+                        spell(self.source, self.tree, id, scalar, &mut out)
+                    }
                     _ => flow(value, false, &mut out),
                 }
                 let start = super::frame::frame(self.source, self.tree, id).span.start;
@@ -190,12 +220,20 @@ impl Editor<'_> {
     /// `text` without its last line break, unless the replaced span takes one along.
     fn without_break<'t>(&self, span: Span, text: &'t [u8]) -> &'t [u8] {
         let taken = !span.is_empty() && matches!(self.source[span.end as usize - 1], b'\n' | b'\r');
-        if taken { text } else { text.strip_suffix(line_break(self.source).as_bytes()).unwrap_or(text) }
+        if taken {
+            text
+        } else {
+            text.strip_suffix(line_break(self.source).as_bytes())
+                .unwrap_or(text)
+        }
     }
 
     /// The offset behind the `:` or `-` that stands before `offset`, over blanks and line breaks.
     fn behind_sign(&self, offset: usize) -> usize {
-        self.source[..offset].iter().rposition(|byte| matches!(byte, b':' | b'-')).map_or(offset, |at| at + 1)
+        self.source[..offset]
+            .iter()
+            .rposition(|byte| matches!(byte, b':' | b'-'))
+            .map_or(offset, |at| at + 1)
     }
 
     /// The column of the key or dash that holds the value at `offset`.
@@ -212,14 +250,18 @@ impl Editor<'_> {
         loop {
             let parts = self.parts(id);
             let index = parts.partition_point(|part| part.start < offset.max(1) || part.start == 0);
-            let Some(part) = index.checked_sub(1).and_then(|index| parts.get(index)) else { return column };
+            let Some(part) = index.checked_sub(1).and_then(|index| parts.get(index)) else {
+                return column;
+            };
             if part.start > offset {
                 return column;
             }
             column = self.column(part.start);
             let node = self.tree.node(part.value);
-            let inside = matches!(node, Node::Map { flow: false, .. } | Node::List { flow: false, .. })
-                && node.span().start < offset;
+            let inside = matches!(
+                node,
+                Node::Map { flow: false, .. } | Node::List { flow: false, .. }
+            ) && node.span().start < offset;
             if !inside {
                 return column;
             }
@@ -257,7 +299,13 @@ impl Editor<'_> {
                 let end = Span::new(part.start as usize, self.end_of(part));
                 (lines_end(self.source, end), self.column(part.start))
             }
-            None => (self.tree.ends.first().map_or(self.source.len(), |end| *end as usize), 0),
+            None => (
+                self.tree
+                    .ends
+                    .first()
+                    .map_or(self.source.len(), |end| *end as usize),
+                0,
+            ),
         };
         match step {
             Step::Key(key) => self.writer(&mut out).entry(key.as_bytes(), &value, margin, true),
@@ -290,15 +338,25 @@ impl Editor<'_> {
             return edits.remove(span);
         }
         if parts.len() == 1 && !is_root {
-            let empty: &[u8] = if matches!(node, Node::Map { .. }) { b" {}" } else { b" []" };
+            let empty: &[u8] = if matches!(node, Node::Map { .. }) {
+                b" {}"
+            } else {
+                b" []"
+            };
             let start = self.behind_sign(part.start as usize);
             let extent = Span::new(start, end);
             let newline = line_break(self.source).as_bytes();
-            let closing = if self.without_break(extent, newline).is_empty() { &b""[..] } else { newline };
+            let closing = if self.without_break(extent, newline).is_empty() {
+                &b""[..]
+            } else {
+                newline
+            };
             return edits.replace(extent, &[empty, closing]);
         }
         let line = line_start(self.source, part.start as usize);
-        let alone = self.source[line..part.start as usize].iter().all(|byte| *byte == b' ');
+        let alone = self.source[line..part.start as usize]
+            .iter()
+            .all(|byte| *byte == b' ');
         match parts.get(index + 1) {
             // The first entry of a list item shares its line with the dash.
             Some(next) if !alone => edits.remove(Span::new(part.start as usize, next.start as usize)),
@@ -323,8 +381,15 @@ impl Editor<'_> {
     }
 
     fn writer<'a>(&self, out: &'a mut Vec<u8>) -> Writer<'a> {
-        let step = usize::from(if self.tree.indent == 0 { 2 } else { self.tree.indent });
-        Writer { out, newline: line_break(self.source), step }
+        let step = usize::from(if self.tree.indent == 0 {
+            2
+        } else {
+            self.tree.indent
+        });
+        Writer {
+            out,
+            newline: line_break(self.source),
+            step,
+        }
     }
 }
-

@@ -32,23 +32,41 @@ pub(crate) fn frame(source: &[u8], tree: &Tree, id: NodeId) -> Frame {
         Style::DoubleQuoted => (format!("{}\"", parts.kept), "\""),
         Style::Literal | Style::Folded => {
             let margin = " ".repeat(content_column(source, tree, parts.header, parts.body));
-            return Frame { span: parts.body, before: margin.into(), after: break_at_end(source, parts.body).into() };
+            return Frame {
+                span: parts.body,
+                before: margin.into(),
+                after: break_at_end(source, parts.body).into(),
+            };
         }
         _ if tree.in_flow(parts.body.start) => (format!("{}\"", parts.kept), "\""),
         _ => (parts.kept.into_owned(), ""),
     };
-    Frame { span: parts.body, before: before.into(), after: after.into() }
+    Frame {
+        span: parts.body,
+        before: before.into(),
+        after: after.into(),
+    }
 }
 
 /// Block scalars: where the header stands.
 pub(crate) fn header(source: &[u8], tree: &Tree, id: NodeId) -> Option<Span> {
-    let Node::Scalar { style: Style::Literal | Style::Folded, .. } = *tree.node(id) else { return None };
+    let Node::Scalar {
+        style: Style::Literal | Style::Folded,
+        ..
+    } = *tree.node(id)
+    else {
+        return None;
+    };
     parts(source, tree, id).header
 }
 
 /// The header that a sealed block scalar has.
 pub(crate) fn sealed_header(source: &[u8], header: Span) -> &'static [u8] {
-    if source[header.range()].contains(&b'>') { b">-" } else { b"|-" }
+    if source[header.range()].contains(&b'>') {
+        b">-"
+    } else {
+        b"|-"
+    }
 }
 
 /// The header under which `value` reads back, given the empty lines that stand behind the scalar.
@@ -60,7 +78,12 @@ pub(crate) fn spell_header(source: &[u8], tree: &Tree, id: NodeId, value: &Scala
     if content.iter().find(|byte| **byte != b'\n') == Some(&b' ') {
         let column = content_column(source, tree, Some(header), parts(source, tree, id).body);
         let parent = parent_column(source, header.start as usize);
-        out.extend_from_slice(column.saturating_sub(parent.map_or(0, |(column, _)| column)).to_string().as_bytes());
+        out.extend_from_slice(
+            column
+                .saturating_sub(parent.map_or(0, |(column, _)| column))
+                .to_string()
+                .as_bytes(),
+        );
     }
     match text.len() - content.len() {
         0 => out.push(b'-'),
@@ -102,12 +125,18 @@ fn plain_text(source: &[u8], tree: &Tree, span: Span, text: &[u8], out: &mut Vec
 fn literal_fits(source: &[u8], span: Span, text: &str) -> bool {
     let end = span.end as usize;
     let behind = &source[end..line_end(source, end)];
-    let printable = |c: char| c == '\n' || c == '\t' || (!c.is_control() && !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}'));
+    let printable = |c: char| {
+        c == '\n'
+            || c == '\t'
+            || (!c.is_control() && !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}'))
+    };
     text.contains('\n')
         && !trim_breaks(text.as_bytes()).is_empty()
         && !text.starts_with([' ', '\n', '\t'])
         && !text.ends_with("\n\n")
-        && !text.split('\n').any(|line| line.ends_with(' ') && line.trim().is_empty())
+        && !text
+            .split('\n')
+            .any(|line| line.ends_with(' ') && line.trim().is_empty())
         && text.chars().all(printable)
         && behind.iter().all(|byte| *byte == b' ')
         && (after_break(source, line_end(source, end)) > end || !text.ends_with('\n'))
@@ -147,7 +176,11 @@ fn block_lines(source: &[u8], text: &[u8], column: usize, body: Span, out: &mut 
         out.extend_from_slice(closing.as_bytes());
     }
     let breaks = text.len() - content.len();
-    let wanted = if content.is_empty() { breaks } else { breaks.saturating_sub(1) };
+    let wanted = if content.is_empty() {
+        breaks
+    } else {
+        breaks.saturating_sub(1)
+    };
     for _ in empty_lines(source, body.end as usize)..wanted {
         out.extend_from_slice(newline);
     }
@@ -165,16 +198,28 @@ fn parts<'a>(source: &'a [u8], tree: &Tree, id: NodeId) -> Parts<'a> {
     let anchor = tree.anchor(id);
     if matches!(style, Style::Literal | Style::Folded) {
         let start = span.start as usize;
-        let signs = source[start + 1..].iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-')).count();
+        let signs = source[start + 1..]
+            .iter()
+            .take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-'))
+            .count();
         let below = after_break(source, line_end(source, start)).min(span.end as usize);
         // A tag that promises something else than text goes with the header: a sealed value is text.
-        let first = tag.filter(|tag| promises_type(&source[tag.range()])).map_or(start, |tag| tag.start as usize);
+        let first = tag
+            .filter(|tag| promises_type(&source[tag.range()]))
+            .map_or(start, |tag| tag.start as usize);
         let header = Some(Span::new(first, start + 1 + signs));
-        return Parts { style, kept: "".into(), body: Span::new(below, span.end as usize), header };
+        return Parts {
+            style,
+            kept: "".into(),
+            body: Span::new(below, span.end as usize),
+            header,
+        };
     }
     let mut properties: Vec<Span> = [anchor, tag].into_iter().flatten().collect();
     properties.sort_unstable();
-    let start = properties.first().map_or(span.start, |first| first.start.min(span.start));
+    let start = properties
+        .first()
+        .map_or(span.start, |first| first.start.min(span.start));
     let mut kept = String::new();
     for property in properties {
         let text = String::from_utf8_lossy(&source[property.range()]);
@@ -185,12 +230,20 @@ fn parts<'a>(source: &'a [u8], tree: &Tree, id: NodeId) -> Parts<'a> {
             kept.push(' ');
         }
     }
-    Parts { style, kept: kept.into(), body: Span { start, end: span.end }, header: None }
+    Parts {
+        style,
+        kept: kept.into(),
+        body: Span { start, end: span.end },
+        header: None,
+    }
 }
 
 /// Whether a tag says that something else than text stands there: under it sops reads a sealed value as nothing.
 fn promises_type(tag: &[u8]) -> bool {
-    matches!(tag, b"!!int" | b"!!float" | b"!!timestamp" | b"!!binary" | b"!!bool" | b"!!null")
+    matches!(
+        tag,
+        b"!!int" | b"!!float" | b"!!timestamp" | b"!!binary" | b"!!bool" | b"!!null"
+    )
 }
 
 /// The column at which the content of a block scalar stands.
@@ -203,7 +256,10 @@ fn content_column(source: &[u8], tree: &Tree, header: Option<Span>, body: Span) 
     let outer = parent.map_or(0, |(column, _)| column);
     let step = usize::from(if tree.indent == 0 { 2 } else { tree.indent });
     let explicit = header.and_then(|header| {
-        source[header.range()].iter().find(|byte| byte.is_ascii_digit()).map(|digit| usize::from(digit - b'0'))
+        source[header.range()]
+            .iter()
+            .find(|byte| byte.is_ascii_digit())
+            .map(|digit| usize::from(digit - b'0'))
     });
     match (explicit, first) {
         (Some(width), _) => outer + width,
@@ -221,9 +277,16 @@ fn parent_column(source: &[u8], offset: usize) -> Option<(usize, bool)> {
     let mut dash = None;
     while line[column..].first() == Some(&b'-') && line.get(column + 1).is_some_and(|byte| *byte == b' ') {
         dash = Some(column);
-        column += 1 + line[column + 1..].iter().take_while(|byte| **byte == b' ').count();
+        column += 1 + line[column + 1..]
+            .iter()
+            .take_while(|byte| **byte == b' ')
+            .count();
     }
-    if column < line.len() { Some((column, false)) } else { dash.map(|column| (column, true)) }
+    if column < line.len() {
+        Some((column, false))
+    } else {
+        dash.map(|column| (column, true))
+    }
 }
 
 fn break_at_end(source: &[u8], body: Span) -> String {
@@ -249,13 +312,18 @@ fn empty_lines(source: &[u8], offset: usize) -> usize {
 }
 
 fn trim_breaks(text: &[u8]) -> &[u8] {
-    let end = text.iter().rposition(|byte| *byte != b'\n').map_or(0, |at| at + 1);
+    let end = text
+        .iter()
+        .rposition(|byte| *byte != b'\n')
+        .map_or(0, |at| at + 1);
     &text[..end]
 }
 
 fn single_quotable(text: &[u8]) -> bool {
-    std::str::from_utf8(text)
-        .is_ok_and(|text| text.chars().all(|c| !c.is_control() && !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}')))
+    std::str::from_utf8(text).is_ok_and(|text| {
+        text.chars()
+            .all(|c| !c.is_control() && !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}'))
+    })
 }
 
 /// Whether `text` spelled plain is text to sops.
@@ -270,8 +338,13 @@ pub(crate) fn full_start(tree: &Tree, id: NodeId) -> u32 {
         Node::Scalar { tag, .. } => *tag,
         _ => None,
     };
-    let properties = [tree.anchor(id), tag].into_iter().flatten().map(|property| property.start);
-    properties.min().map_or(node.span().start, |start| start.min(node.span().start))
+    let properties = [tree.anchor(id), tag]
+        .into_iter()
+        .flatten()
+        .map(|property| property.start);
+    properties
+        .min()
+        .map_or(node.span().start, |start| start.min(node.span().start))
 }
 
 /// Whether the scalar `id`, spelled `text` (under `header`, for block scalars), would mean `value`.
@@ -296,11 +369,23 @@ pub(crate) fn reads_as(
             // The empty lines behind the body count under `+`.
             let newline = line_break(source);
             let empty = newline.repeat(empty_lines(source, frame(source, tree, id).span.end as usize));
-            [&margin, &b"k: "[..], header, newline.as_bytes(), text, empty.as_bytes()].concat()
+            [
+                &margin,
+                &b"k: "[..],
+                header,
+                newline.as_bytes(),
+                text,
+                empty.as_bytes(),
+            ]
+            .concat()
         }
     };
-    let Ok(probed) = super::parse(&probe, Form::Sealed, &Limits::default()) else { return false };
-    let mut scalars = (0..probed.len() as u32).map(NodeId).filter(|id| matches!(probed.node(*id), Node::Scalar { .. }));
+    let Ok(probed) = super::parse(&probe, Form::Sealed, &Limits::default()) else {
+        return false;
+    };
+    let mut scalars = (0..probed.len() as u32)
+        .map(NodeId)
+        .filter(|id| matches!(probed.node(*id), Node::Scalar { .. }));
     match (scalars.next(), scalars.next()) {
         (Some(only), None) => resolve::scalar(&probe, &probed, only).is_ok_and(|read| same(&read, value)),
         _ => false,
@@ -310,7 +395,9 @@ pub(crate) fn reads_as(
 /// One plain scalar on one line, beyond doubt.
 fn is_simple(text: &[u8]) -> bool {
     !text.is_empty()
-        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-' | b':'))
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-' | b':'))
         && text[0] != b'-'
         && !text.ends_with(b":")
 }

@@ -8,7 +8,11 @@ use crate::tree::Span;
 pub(super) fn column(text: &str, offset: usize) -> usize {
     let start = line_start(text.as_bytes(), offset);
     let before = &text.as_bytes()[start..offset];
-    let before = if start == 0 { before.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(before) } else { before };
+    let before = if start == 0 {
+        before.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(before)
+    } else {
+        before
+    };
     before.iter().filter(|byte| (**byte & 0xC0) != 0x80).count()
 }
 
@@ -51,7 +55,11 @@ pub(super) fn block_scalar(text: &str, from: usize, content: Range<usize>) -> Sp
     let header_end = after_break(bytes, line_end(bytes, start));
     let mut end = content.end.max(header_end).min(bytes.len());
     // The parser's end lies behind the indentation of the next token.
-    if bytes[line_start(bytes, end)..end].iter().all(|byte| *byte == b' ') && end < bytes.len() {
+    if bytes[line_start(bytes, end)..end]
+        .iter()
+        .all(|byte| *byte == b' ')
+        && end < bytes.len()
+    {
         end = line_start(bytes, end);
     }
     while end > header_end {

@@ -7,10 +7,11 @@ use std::ops::Range;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span as EventSpan, StrInput, StructureStyle};
 use secret::SecretBytes;
 
+use super::attach::attach;
 use super::{comments, lines, strict};
 use crate::document::{Form, Limits};
 use crate::error::{Error, Position};
-use crate::tree::{Child, Comment, Node, NodeId, Span, Style, Text, Tree, TreeBuilder};
+use crate::tree::{Child, Node, NodeId, Span, Style, Text, Tree, TreeBuilder};
 
 /// Reads a YAML stream.
 pub(crate) fn parse(source: &[u8], form: Form, limits: &Limits) -> Result<Tree, Error> {
@@ -18,10 +19,14 @@ pub(crate) fn parse(source: &[u8], form: Form, limits: &Limits) -> Result<Tree, 
     let reader = Reader::new(text, form, limits);
     let (mut tree, containers) = reader.read()?;
     if form == Form::Plain && tree.roots.is_empty() {
-        return Err(Error::syntax(source, 0, "the file says nothing: there is no document in it"));
+        return Err(Error::syntax(
+            source,
+            0,
+            "the file says nothing: there is no document in it",
+        ));
     }
     if comments::has_comment(source) {
-        attach_comments(text, form, &mut tree, &containers)?;
+        attach(text, form, &mut tree, &containers)?;
     }
     Ok(tree)
 }
@@ -109,7 +114,9 @@ impl<'a> Reader<'a> {
         self.events.next_event().transpose().map_err(|error| {
             let offset = error.marker().byte_offset().unwrap_or(bytes.len());
             match strict::conflict(bytes) {
-                Some(at) => Error::Conflict { at: Position::of(bytes, at) },
+                Some(at) => Error::Conflict {
+                    at: Position::of(bytes, at),
+                },
                 None => Error::syntax(bytes, offset, error.kind().to_string()),
             }
         })
@@ -153,7 +160,9 @@ impl<'a> Reader<'a> {
         if id == 0 {
             return Ok(None);
         }
-        let Some((Event::Anchor(..), span)) = self.next()? else { return Ok(None) };
+        let Some((Event::Anchor(..), span)) = self.next()? else {
+            return Ok(None);
+        };
         let range = span.byte_range().unwrap_or_default();
         if self.anchors.len() <= id {
             self.anchors.resize(id + 1, None);
@@ -169,24 +178,40 @@ impl<'a> Reader<'a> {
         at: &EventSpan,
         range: Range<usize>,
     ) -> Result<(), Error> {
-        let tag_end = at.tag_span().and_then(|span| span.byte_range()).map_or(0, |range| range.end);
+        let tag_end = at
+            .tag_span()
+            .and_then(|span| span.byte_range())
+            .map_or(0, |range| range.end);
         let anchor = self.anchor_of(anchor)?;
         if let Some((_, name)) = anchor {
             self.check_name(&name.range())?;
         }
         if self.open.len() >= self.limits.depth {
             let why = format!("nested deeper than {} levels", self.limits.depth);
-            return Err(Error::Limit { at: self.position(range.start), why });
+            return Err(Error::Limit {
+                at: self.position(range.start),
+                why,
+            });
         }
-        if self.open.last().is_some_and(|parent| !parent.list && parent.key.is_none()) {
-            return Err(self.refuse(range.start, "a map or list stands as a key; only text can be a key"));
+        if self
+            .open
+            .last()
+            .is_some_and(|parent| !parent.list && parent.key.is_none())
+        {
+            return Err(self.refuse(
+                range.start,
+                "a map or list stands as a key; only text can be a key",
+            ));
         }
         let flow = matches!(style, StructureStyle::Flow);
         self.check_properties(at, anchor, range.start)?;
         let mut start = range.start;
         if list && !flow {
             // The parser reports a place behind the first dash.
-            let from = self.last_end.max(anchor.map_or(0, |(_, name)| name.end as usize)).max(tag_end);
+            let from = self
+                .last_end
+                .max(anchor.map_or(0, |(_, name)| name.end as usize))
+                .max(tag_end);
             start = lines::find(self.text.as_bytes(), from, b'-').unwrap_or(range.start);
         }
         if self.indent == 0 && !flow && !list {
@@ -210,8 +235,13 @@ impl<'a> Reader<'a> {
 
     /// By how many columns a block map that begins at `start` stands deeper than the map around it.
     fn indent_step(&self, start: usize) -> u8 {
-        let Some(parent) = self.open.last().filter(|parent| !parent.list && !parent.flow) else { return 0 };
-        let (inner, outer) = (lines::column(self.text, start), lines::column(self.text, parent.start));
+        let Some(parent) = self.open.last().filter(|parent| !parent.list && !parent.flow) else {
+            return 0;
+        };
+        let (inner, outer) = (
+            lines::column(self.text, start),
+            lines::column(self.text, parent.start),
+        );
         if self.text[parent.start..start].contains('\n') && (1..=16).contains(&inner.saturating_sub(outer)) {
             (inner - outer) as u8
         } else {
@@ -220,8 +250,14 @@ impl<'a> Reader<'a> {
     }
 
     fn end(&mut self, range: Range<usize>) -> Result<(), Error> {
-        let Some(open) = self.open.pop() else { return Ok(()) };
-        let end = if open.flow && range.end > range.start { range.end } else { self.last_end.max(open.start) };
+        let Some(open) = self.open.pop() else {
+            return Ok(());
+        };
+        let end = if open.flow && range.end > range.start {
+            range.end
+        } else {
+            self.last_end.max(open.start)
+        };
         self.last_end = self.last_end.max(end);
         let span = Span::new(open.start, end);
         if open.flow && !self.open.iter().any(|outer| outer.flow) {
@@ -279,8 +315,15 @@ impl<'a> Reader<'a> {
         } else if let Some((_, name)) = anchor {
             self.check_name(&name.range())?;
         }
-        let tag = at.tag_span().and_then(|span| span.byte_range()).map(|range| Span::new(range.start, range.end));
-        let from = [Some(self.last_end), tag.map(|s| s.end as usize), anchor.map(|(_, s)| s.end as usize)];
+        let tag = at
+            .tag_span()
+            .and_then(|span| span.byte_range())
+            .map(|range| Span::new(range.start, range.end));
+        let from = [
+            Some(self.last_end),
+            tag.map(|s| s.end as usize),
+            anchor.map(|(_, s)| s.end as usize),
+        ];
         let from = from.into_iter().flatten().max().unwrap_or(0);
         let style = match style {
             ScalarStyle::Plain => Style::Plain,
@@ -297,7 +340,10 @@ impl<'a> Reader<'a> {
         self.check_properties(at, anchor, span.start as usize)?;
         self.plain_column = None;
         if self.form == Form::Plain && (self.check_gaps || style == Style::DoubleQuoted || self.in_flow()) {
-            let column = self.open.last().map_or(0, |open| lines::column(self.text, open.start) + 1);
+            let column = self
+                .open
+                .last()
+                .map_or(0, |open| lines::column(self.text, open.start) + 1);
             strict::scalar(self.text, span, style, self.in_flow(), column)?;
             self.plain_column = (style == Style::Plain && !span.is_empty()).then_some(column);
         }
@@ -313,7 +359,12 @@ impl<'a> Reader<'a> {
         let id = if self.is_key() {
             return self.key(text, span, style, tag, anchor);
         } else {
-            self.builder.node(Node::Scalar { span, text, style, tag })
+            self.builder.node(Node::Scalar {
+                span,
+                text,
+                style,
+                tag,
+            })
         };
         if let Some((anchor, name)) = anchor {
             self.builder.anchor(id, name);
@@ -330,13 +381,17 @@ impl<'a> Reader<'a> {
             Some(parent) if parent.key.is_some() => Some(b':'),
             _ => None,
         };
-        let found = sign.filter(|_| !has_properties).and_then(|sign| lines::find(bytes, from, sign));
+        let found = sign
+            .filter(|_| !has_properties)
+            .and_then(|sign| lines::find(bytes, from, sign));
         let at = found.map_or(from, |at| at + 1);
         Span::new(at, at)
     }
 
     fn is_key(&self) -> bool {
-        self.open.last().is_some_and(|parent| !parent.list && parent.key.is_none())
+        self.open
+            .last()
+            .is_some_and(|parent| !parent.list && parent.key.is_none())
     }
 
     fn key(
@@ -347,8 +402,17 @@ impl<'a> Reader<'a> {
         tag: Option<Span>,
         anchor: Option<(usize, Span)>,
     ) -> Result<(), Error> {
-        let node = Node::Scalar { span, text, style, tag };
-        if !strict::is_text_key(self.text.as_bytes(), self.builder.text(self.text.as_bytes(), text), &node) {
+        let node = Node::Scalar {
+            span,
+            text,
+            style,
+            tag,
+        };
+        if !strict::is_text_key(
+            self.text.as_bytes(),
+            self.builder.text(self.text.as_bytes(), text),
+            &node,
+        ) {
             return Err(self.refuse(span.start as usize, "a key is not text; put it in quotes"));
         }
         if self.form == Form::Plain && self.in_flow() {
@@ -375,14 +439,23 @@ impl<'a> Reader<'a> {
         };
         if self.is_key() {
             let Node::Scalar { text, style, tag, .. } = *self.builder.get(target) else {
-                return Err(self.refuse(range.start, "a map or list stands as a key; only text can be a key"));
+                return Err(self.refuse(
+                    range.start,
+                    "a map or list stands as a key; only text can be a key",
+                ));
             };
             return self.key(text, span, style, tag, None);
         }
-        let total = self.open.iter().fold(expanded, |sum, open| sum.saturating_add(open.expanded));
+        let total = self
+            .open
+            .iter()
+            .fold(expanded, |sum, open| sum.saturating_add(open.expanded));
         if total > self.limits.expanded {
             let why = format!("aliases expand to more than {} nodes", self.limits.expanded);
-            return Err(Error::Limit { at: self.position(range.start), why });
+            return Err(Error::Limit {
+                at: self.position(range.start),
+                why,
+            });
         }
         let node = self.builder.node(Node::Alias { span, target });
         self.place(node, expanded)
@@ -396,7 +469,11 @@ impl<'a> Reader<'a> {
         };
         parent.expanded = parent.expanded.saturating_add(expanded);
         let child = match parent.key.take() {
-            Some((key, key_span)) => Child::Entry { key, key_span, value: id },
+            Some((key, key_span)) => Child::Entry {
+                key,
+                key_span,
+                value: id,
+            },
             None => Child::Item(id),
         };
         self.builder.push(child);
@@ -455,9 +532,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Looks at the gap before a node and at the tag and anchor in it.
-    fn check_properties(&self, at: &EventSpan, anchor: Option<(usize, Span)>, start: usize) -> Result<(), Error> {
+    fn check_properties(
+        &self,
+        at: &EventSpan,
+        anchor: Option<(usize, Span)>,
+        start: usize,
+    ) -> Result<(), Error> {
         let tag = at.tag_span().and_then(|span| span.byte_range());
-        let first = [tag.as_ref().map(|tag| tag.start), anchor.map(|(_, name)| name.start as usize), Some(start)];
+        let first = [
+            tag.as_ref().map(|tag| tag.start),
+            anchor.map(|(_, name)| name.start as usize),
+            Some(start),
+        ];
         self.check_gap(first.into_iter().flatten().min().unwrap_or(start))?;
         match tag {
             Some(tag) if self.form == Form::Plain => strict::tag(self.text, tag.start, tag.end),
@@ -472,17 +558,26 @@ impl<'a> Reader<'a> {
         let cut = 1 + text[1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')?;
         let line = &self.text[name.start as usize..value.end];
         let fits = style == ScalarStyle::Plain && !self.in_flow() && !self.is_key() && !value.is_empty();
-        let one_line = text[cut..].starts_with(':') && cut > 1 && cut + 1 < text.len() && !line.contains(['\n', '#', '!']);
+        let one_line = text[cut..].starts_with(':')
+            && cut > 1
+            && cut + 1 < text.len()
+            && !line.contains(['\n', '#', '!']);
         (fits && one_line && self.form == Form::Plain).then_some(name.start as usize + cut)
     }
 
     /// The characters that sops' library takes in the name of an anchor.
     fn check_name(&self, range: &Range<usize>) -> Result<(), Error> {
-        let fine = self.text[range.clone()].bytes().skip(1).all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        let fine = self.text[range.clone()]
+            .bytes()
+            .skip(1)
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         if fine || self.form == Form::Sealed {
             return Ok(());
         }
-        Err(self.refuse(range.start, "the name of an anchor may hold only letters, digits, - and _"))
+        Err(self.refuse(
+            range.start,
+            "the name of an anchor may hold only letters, digits, - and _",
+        ))
     }
 
     fn position(&self, offset: usize) -> Position {
@@ -491,91 +586,5 @@ impl<'a> Reader<'a> {
 
     fn refuse(&self, offset: usize, why: &str) -> Error {
         Error::syntax(self.text.as_bytes(), offset, why)
-    }
-}
-
-/// Puts the comments into the tree as they will be attached once the metadata block stands at the end of each
-/// document: in a sealed file it does already, in an author's file a stand-in takes its place.
-fn attach_comments(text: &str, form: Form, tree: &mut Tree, containers: &[NodeId]) -> Result<(), Error> {
-    let marked = match form {
-        Form::Sealed => Stand::none(text),
-        Form::Plain => Stand::in_for_blocks(text, tree),
-    };
-    let attached = comments::attach(&marked.text).map_err(|error| {
-        Error::syntax(text.as_bytes(), marked.offset(error.offset), error.why)
-    })?;
-    let mut places = Vec::with_capacity(attached.len());
-    for attachment in attached {
-        let span = Span::new(
-            marked.offset(attachment.span.start as usize),
-            marked.offset(attachment.span.end as usize),
-        );
-        let comment = Comment { span, text: Text::in_source(span) };
-        let container = |ordinal: u32| containers.get(ordinal as usize).copied();
-        match attachment.place {
-            comments::Place::Before { container: ordinal, child } => {
-                places.extend(container(ordinal).map(|id| (id, child, comment)));
-            }
-            comments::Place::After { container: ordinal, child } => {
-                places.extend(container(ordinal).map(|id| (id, child + 1, comment)));
-            }
-            comments::Place::Root { document, .. } => {
-                places.extend(tree.roots.get(document as usize).map(|root| (*root, u32::MAX, comment)));
-            }
-            comments::Place::Lost { container: ordinal, .. } => {
-                tree.lost.extend(container(ordinal).map(|id| (id, comment)));
-            }
-        }
-    }
-    // Stable: comments of one place keep the order in which they are delivered.
-    places.sort_by_key(|(container, before, _)| (*container, *before));
-    tree.add_comments(&places);
-    Ok(())
-}
-
-/// A text with a stand-in for the metadata block at the end of each document.
-struct Stand<'a> {
-    text: Cow<'a, str>,
-    /// Offset in the original, and how many bytes were put in before it in all.
-    inserted: Vec<(usize, usize)>,
-}
-
-impl<'a> Stand<'a> {
-    fn none(text: &'a str) -> Self {
-        Self { text: Cow::Borrowed(text), inserted: Vec::new() }
-    }
-
-    fn in_for_blocks(text: &'a str, tree: &Tree) -> Self {
-        let mut out = String::with_capacity(text.len() + 16 * tree.ends.len());
-        let (mut inserted, mut done, mut total) = (Vec::new(), 0, 0);
-        for (root, end) in tree.roots.iter().zip(&tree.ends) {
-            let Node::Map { span, flow: false, .. } = *tree.node(*root) else { continue };
-            let end = *end as usize;
-            out.push_str(&text[done..end]);
-            let before = out.len();
-            if !text[..end].is_empty() && !text[..end].ends_with('\n') {
-                out.push('\n');
-            }
-            let column = if span.is_empty() { 0 } else { lines::column(text, span.start as usize) };
-            out.extend(std::iter::repeat_n(' ', column));
-            out.push_str("sops: x\n");
-            total += out.len() - before;
-            inserted.push((end, total));
-            done = end;
-        }
-        out.push_str(&text[done..]);
-        Self { text: Cow::Owned(out), inserted }
-    }
-
-    /// Where `offset` of the marked text lies in the original.
-    fn offset(&self, offset: usize) -> usize {
-        let mut before = 0;
-        for &(end, total) in &self.inserted {
-            if offset < end + total {
-                return if offset <= end + before { offset - before } else { end };
-            }
-            before = total;
-        }
-        offset - before
     }
 }

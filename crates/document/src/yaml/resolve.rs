@@ -33,8 +33,18 @@ impl Untyped {
 
 /// The typed value of a scalar node.
 pub(crate) fn scalar<'a>(source: &'a [u8], tree: &'a Tree, id: NodeId) -> Result<Scalar<'a>, Error> {
-    let Node::Scalar { span, text, style, tag } = *tree.node(id) else {
-        return Err(Error::syntax(source, tree.node(id).span().start as usize, "a map or list is no scalar"));
+    let Node::Scalar {
+        span,
+        text,
+        style,
+        tag,
+    } = *tree.node(id)
+    else {
+        return Err(Error::syntax(
+            source,
+            tree.node(id).span().start as usize,
+            "a map or list is no scalar",
+        ));
     };
     let text = tree.text(source, text);
     let tag = tag.map(|tag| &source[tag.range()]);
@@ -44,10 +54,16 @@ pub(crate) fn scalar<'a>(source: &'a [u8], tree: &'a Tree, id: NodeId) -> Result
 /// The typed value of `text` written in `style` under `tag` (as written, `!!int`).
 pub(super) fn typed<'a>(text: &'a [u8], style: Style, tag: Option<&[u8]>) -> Result<Scalar<'a>, Untyped> {
     let Some(tag) = tag.and_then(short_tag) else {
-        return if style == Style::Plain { plain(text) } else { Ok(Scalar::Str(Cow::Borrowed(text))) };
+        return if style == Style::Plain {
+            plain(text)
+        } else {
+            Ok(Scalar::Str(Cow::Borrowed(text)))
+        };
     };
     if tag == "binary" {
-        return decode_base64(text).map(|bytes| Scalar::Str(Cow::Owned(bytes))).ok_or(Untyped::Base64);
+        return decode_base64(text)
+            .map(|bytes| Scalar::Str(Cow::Owned(bytes)))
+            .ok_or(Untyped::Base64);
     }
     let fits = |value: &Scalar<'_>| match tag {
         "null" => matches!(value, Scalar::Null),
@@ -82,7 +98,9 @@ fn short_tag(tag: &[u8]) -> Option<&str> {
 /// The typed value of a plain scalar without a tag.
 pub(super) fn plain(text: &[u8]) -> Result<Scalar<'_>, Untyped> {
     let as_text = || Ok(Scalar::Str(Cow::Borrowed(text)));
-    let Ok(ascii) = std::str::from_utf8(text) else { return as_text() };
+    let Ok(ascii) = std::str::from_utf8(text) else {
+        return as_text();
+    };
     match text.first() {
         None => return Ok(Scalar::Null),
         Some(b'0'..=b'9' | b'+' | b'-' | b'.') if text.is_ascii() => {}
@@ -98,7 +116,11 @@ pub(super) fn plain(text: &[u8]) -> Result<Scalar<'_>, Untyped> {
     if text[0] == b'.' {
         // Between digits a `_` may stand.
         let fits = ascii.as_bytes().get(1) != Some(&b'_') && !ascii.ends_with('_') && !ascii.contains("__");
-        let read = if fits { float(&ascii.replace('_', "")) } else { None };
+        let read = if fits {
+            float(&ascii.replace('_', ""))
+        } else {
+            None
+        };
         return Ok(read.map_or(Scalar::Str(Cow::Borrowed(text)), Scalar::Float));
     }
     if let Some(time) = time::parse(ascii) {
@@ -118,7 +140,11 @@ fn word(text: &str) -> Scalar<'_> {
 
 /// A whole number in any of its spellings, a float, or text.
 fn number(text: &str) -> Result<Scalar<'_>, Untyped> {
-    let digits: Cow<'_, str> = if text.contains('_') { text.replace('_', "").into() } else { text.into() };
+    let digits: Cow<'_, str> = if text.contains('_') {
+        text.replace('_', "").into()
+    } else {
+        text.into()
+    };
     if let Some(value) = integer(&digits) {
         // Beyond 64 bits with sign sops refuses to seal it; here it is sealed as the float it would be one
         // digit further on, and its spelling is kept.
@@ -130,11 +156,20 @@ fn number(text: &str) -> Result<Scalar<'_>, Untyped> {
 
 /// Whether plain text spells a whole number that does not fit into 64 bits with sign.
 pub(crate) fn is_big_integer(text: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(text) else { return false };
+    let Ok(text) = std::str::from_utf8(text) else {
+        return false;
+    };
     let digits = text.replace('_', "");
     match integer(&digits) {
         Some(value) => i64::try_from(value).is_err(),
-        None => digits.len() > 18 && digits.strip_prefix(['-', '+']).unwrap_or(&digits).bytes().all(|b| b.is_ascii_digit()),
+        None => {
+            digits.len() > 18
+                && digits
+                    .strip_prefix(['-', '+'])
+                    .unwrap_or(&digits)
+                    .bytes()
+                    .all(|b| b.is_ascii_digit())
+        }
     }
 }
 
@@ -191,7 +226,11 @@ fn float(text: &str) -> Option<f64> {
 
 /// Standard base64 with padding; line breaks are skipped, as Go's decoder skips them.
 fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let compact: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
+    let compact: Vec<u8> = text
+        .iter()
+        .copied()
+        .filter(|byte| !matches!(byte, b'\n' | b'\r'))
+        .collect();
     BASE64.decode(compact).ok()
 }
 
@@ -255,7 +294,8 @@ mod tests {
 
     #[test]
     fn tags_decide_or_refuse() {
-        let tagged = |text: &'static str, tag: &str| typed(text.as_bytes(), Style::Plain, Some(tag.as_bytes()));
+        let tagged =
+            |text: &'static str, tag: &str| typed(text.as_bytes(), Style::Plain, Some(tag.as_bytes()));
         assert_eq!(tagged("5", "!!str"), Ok(Scalar::Str(Cow::Borrowed(b"5"))));
         assert_eq!(tagged("5", "!custom"), Ok(Scalar::Str(Cow::Borrowed(b"5"))));
         assert_eq!(tagged("5", "!"), Ok(Scalar::Int(5)));

@@ -17,7 +17,10 @@ pub(super) fn text(source: &[u8], form: Form) -> Result<&str, Error> {
     }
     let text = std::str::from_utf8(source)
         .map_err(|error| Error::syntax(source, error.valid_up_to(), "not valid UTF-8"))?;
-    if source.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')) {
+    if source
+        .iter()
+        .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'))
+    {
         return Ok(text);
     }
     for (at, c) in text.char_indices().filter(|(_, c)| !matches!(c, ' '..='~')) {
@@ -26,7 +29,10 @@ pub(super) fn text(source: &[u8], form: Form) -> Result<&str, Error> {
             return Err(Error::syntax(source, at, why));
         }
         if form == Form::Plain && matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}') {
-            let why = format!("U+{:04X} is a line break to sops and none to others; write it as an escape", c as u32);
+            let why = format!(
+                "U+{:04X} is a line break to sops and none to others; write it as an escape",
+                c as u32
+            );
             return Err(Error::syntax(source, at, why));
         }
     }
@@ -68,7 +74,10 @@ pub(super) fn directives(text: &str, from: usize, to: usize, versioned: bool) ->
 
 /// Refuses a tag that says something else than what stands there.
 pub(super) fn collection_tag(text: &str, at: &EventSpan, tag: &str, list: bool) -> Result<(), Error> {
-    let wrong = match tag.strip_prefix("tag:yaml.org,2002:").or_else(|| tag.strip_prefix("!!")) {
+    let wrong = match tag
+        .strip_prefix("tag:yaml.org,2002:")
+        .or_else(|| tag.strip_prefix("!!"))
+    {
         Some("map" | "set" | "omap") => list,
         Some("seq") => !list,
         Some("str" | "int" | "float" | "bool" | "null" | "timestamp" | "binary") => true,
@@ -77,13 +86,22 @@ pub(super) fn collection_tag(text: &str, at: &EventSpan, tag: &str, list: bool) 
     if !wrong {
         return Ok(());
     }
-    let offset = at.tag_span().and_then(|span| span.byte_range()).map_or(0, |range| range.start);
-    Err(Error::syntax(text.as_bytes(), offset, "the tag does not fit the value it stands at"))
+    let offset = at
+        .tag_span()
+        .and_then(|span| span.byte_range())
+        .map_or(0, |range| range.start);
+    Err(Error::syntax(
+        text.as_bytes(),
+        offset,
+        "the tag does not fit the value it stands at",
+    ))
 }
 
 /// Whether a key is text to sops: quoted, or plain and not a number, a truth value, a date or nothing.
 pub(super) fn is_text_key(source: &[u8], text: &[u8], key: &Node) -> bool {
-    let Node::Scalar { style, tag, span, .. } = *key else { return false };
+    let Node::Scalar { style, tag, span, .. } = *key else {
+        return false;
+    };
     let tag = tag.map(|tag| &source[tag.range()]);
     if style == Style::Plain && tag.is_none() {
         let absent = span.is_empty();
@@ -104,7 +122,11 @@ pub(super) fn gap(text: &str, from: usize, to: usize, mut plain: Option<usize>) 
             b'\n' | b'\r' | b'-' | b'?' => line_begins = true,
             b' ' => {}
             b'\t' if line_begins && plain.is_none_or(|column| super::lines::column(text, at) < column) => {
-                return Err(Error::syntax(bytes, at, "a tab stands where only spaces may; indent with spaces"));
+                return Err(Error::syntax(
+                    bytes,
+                    at,
+                    "a tab stands where only spaces may; indent with spaces",
+                ));
             }
             b'#' => {
                 plain = None;
@@ -139,27 +161,38 @@ pub(super) fn scalar(text: &str, span: Span, style: Style, flow: bool, column: u
             }
             Ok(())
         }
-        Style::Plain if flow && spelling.first() == Some(&b':') => {
-            refuse(0, "a plain value in brackets cannot begin with a colon; put it in quotes")
-        }
+        Style::Plain if flow && spelling.first() == Some(&b':') => refuse(
+            0,
+            "a plain value in brackets cannot begin with a colon; put it in quotes",
+        ),
         Style::Plain if !flow => {
             for (start, line) in further_lines(spelling) {
                 let margin = line.iter().take_while(|byte| **byte == b' ').count();
                 if line.get(margin) == Some(&b'\t') && margin < column {
-                    return refuse(start + margin, "a tab stands where only spaces may; indent with spaces");
+                    return refuse(
+                        start + margin,
+                        "a tab stands where only spaces may; indent with spaces",
+                    );
                 }
             }
             Ok(())
         }
         Style::Literal | Style::Folded => {
-            let explicit = spelling[1..].iter().take_while(|byte| !matches!(byte, b'\n' | b'\r' | b' ' | b'#'));
+            let explicit = spelling[1..]
+                .iter()
+                .take_while(|byte| !matches!(byte, b'\n' | b'\r' | b' ' | b'#'));
             if explicit.clone().any(u8::is_ascii_digit) {
                 return Ok(());
             }
             for (start, line) in further_lines(spelling) {
                 let margin = line.iter().take_while(|byte| **byte == b' ').count();
                 match line.get(margin) {
-                    Some(b'\t') => return refuse(start + margin, "a tab stands where only spaces may; indent with spaces"),
+                    Some(b'\t') => {
+                        return refuse(
+                            start + margin,
+                            "a tab stands where only spaces may; indent with spaces",
+                        );
+                    }
                     None | Some(b'\r') => {}
                     Some(_) => break,
                 }
@@ -186,7 +219,9 @@ fn further_lines(spelling: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 /// Refuses a key in brackets whose `:` stands on another line.
 pub(super) fn flow_key(text: &str, span: Span) -> Result<(), Error> {
     let bytes = text.as_bytes();
-    let Some(colon) = find(bytes, span.end as usize, b':') else { return Ok(()) };
+    let Some(colon) = find(bytes, span.end as usize, b':') else {
+        return Ok(());
+    };
     if bytes[span.start as usize..colon].contains(&b'\n') && !is_explicit(bytes, span) {
         let why = "in brackets a key and its : must stand on one line";
         return Err(Error::syntax(bytes, span.start as usize, why));
@@ -203,12 +238,20 @@ fn is_explicit(bytes: &[u8], span: Span) -> bool {
 pub(super) fn tag(text: &str, start: usize, end: usize) -> Result<(), Error> {
     match text.as_bytes().get(end) {
         None | Some(b' ' | b'\t' | b'\n' | b'\r') => Ok(()),
-        Some(_) => Err(Error::syntax(text.as_bytes(), start, "a blank must stand behind a tag")),
+        Some(_) => Err(Error::syntax(
+            text.as_bytes(),
+            start,
+            "a blank must stand behind a tag",
+        )),
     }
 }
 
 /// Whether two keys of one map are the same; both lines are named.
 pub(crate) fn duplicate(source: &[u8], first: usize, second: usize) -> Error {
     let first = Position::of(source, first);
-    Error::syntax(source, second, format!("the key stands already in line {}", first.line))
+    Error::syntax(
+        source,
+        second,
+        format!("the key stands already in line {}", first.line),
+    )
 }

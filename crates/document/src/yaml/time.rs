@@ -58,7 +58,12 @@ struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
     fn digits(&mut self, least: usize, most: usize) -> Option<u32> {
-        let count = self.0.iter().take(most).take_while(|byte| byte.is_ascii_digit()).count();
+        let count = self
+            .0
+            .iter()
+            .take(most)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         let (digits, rest) = self.0.split_at_checked(count.max(least))?;
         self.0 = rest;
         std::str::from_utf8(digits).ok()?.parse().ok()
@@ -72,13 +77,19 @@ impl Rest<'_> {
 
     /// A fraction of a second behind a point or comma; digits beyond the ninth are dropped.
     fn fraction(&mut self) -> u32 {
-        let [b'.' | b',', digits @ ..] = self.0 else { return 0 };
+        let [b'.' | b',', digits @ ..] = self.0 else {
+            return 0;
+        };
         let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if count == 0 {
             return 0;
         }
         self.0 = &digits[count..];
-        let padded = digits[..count].iter().copied().chain(std::iter::repeat(b'0')).take(9);
+        let padded = digits[..count]
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(b'0'))
+            .take(9);
         padded.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
     }
 
@@ -86,7 +97,13 @@ impl Rest<'_> {
     fn zone(&mut self) -> Option<i16> {
         let east = match self.sign(b"Z+-")? {
             b'Z' => return Some(0),
-            sign => if sign == b'+' { 1 } else { -1 },
+            sign => {
+                if sign == b'+' {
+                    1
+                } else {
+                    -1
+                }
+            }
         };
         let hours = self.digits(2, 2).filter(|hours| *hours <= 24)?;
         self.sign(b":")?;
@@ -101,10 +118,24 @@ mod tests {
 
     #[test]
     fn spellings_of_a_date() {
-        for text in ["2024-01-02", "2024-1-2", "2024-01-02T03:04:05Z", "2024-01-02t3:4:5.25+01:00", "2024-01-02 03:04:05,5"] {
+        for text in [
+            "2024-01-02",
+            "2024-1-2",
+            "2024-01-02T03:04:05Z",
+            "2024-01-02t3:4:5.25+01:00",
+            "2024-01-02 03:04:05,5",
+        ] {
             assert!(parse(text).is_some(), "{text}");
         }
-        for text in ["2024-13-01", "2023-02-29", "2024-01-02T03:04:05", "2024-01-02 03:04:05Z", "24-01-02", "2024-01-02T24:00:00Z", "2024-01-02 "] {
+        for text in [
+            "2024-13-01",
+            "2023-02-29",
+            "2024-01-02T03:04:05",
+            "2024-01-02 03:04:05Z",
+            "24-01-02",
+            "2024-01-02T24:00:00Z",
+            "2024-01-02 ",
+        ] {
             assert!(parse(text).is_none(), "{text}");
         }
     }

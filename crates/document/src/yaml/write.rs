@@ -25,9 +25,12 @@ impl<'a> From<&'a Value> for Piece<'a> {
             Value::Int(value) => Self::Scalar(Scalar::Int(*value)),
             Value::Str(text) => Self::Scalar(Scalar::Str(Cow::Borrowed(text.as_bytes()))),
             Value::List(items) => Self::List(items.iter().map(Self::from).collect()),
-            Value::Map(entries) => {
-                Self::Map(entries.iter().map(|(key, value)| (Cow::Borrowed(key.as_bytes()), value.into())).collect())
-            }
+            Value::Map(entries) => Self::Map(
+                entries
+                    .iter()
+                    .map(|(key, value)| (Cow::Borrowed(key.as_bytes()), value.into()))
+                    .collect(),
+            ),
         }
     }
 }
@@ -129,7 +132,11 @@ impl Writer<'_> {
 
     fn literal(&mut self, text: &[u8], column: usize) {
         let content = text.strip_suffix(b"\n").unwrap_or(text);
-        self.out.extend_from_slice(if content.len() == text.len() { b" |-" } else { b" |" });
+        self.out.extend_from_slice(if content.len() == text.len() {
+            b" |-"
+        } else {
+            b" |"
+        });
         self.line_break();
         for line in content.split(|byte| *byte == b'\n') {
             if !line.is_empty() {
@@ -151,14 +158,18 @@ impl Writer<'_> {
 
 /// Several lines that a literal block spells without any sign of its own.
 fn is_literal(text: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(text) else { return false };
+    let Ok(text) = std::str::from_utf8(text) else {
+        return false;
+    };
     let content = text.strip_suffix('\n').unwrap_or(text);
     content.contains('\n')
         && !content.starts_with([' ', '\t', '\n'])
         && !content.ends_with('\n')
         && content.chars().all(|c| c == '\n' || !c.is_control())
         && !content.contains(['\u{85}', '\u{2028}', '\u{2029}', '\u{FEFF}'])
-        && !content.split('\n').any(|line| !line.is_empty() && line.trim().is_empty())
+        && !content
+            .split('\n')
+            .any(|line| !line.is_empty() && line.trim().is_empty())
 }
 
 /// One line of flow style.
@@ -193,7 +204,9 @@ pub(super) fn flow(value: &Piece<'_>, bracketed: bool, out: &mut Vec<u8>) {
 
 fn scalar_text(text: &[u8], bracketed: bool, out: &mut Vec<u8>) {
     match std::str::from_utf8(text) {
-        Ok(plain) if !bracketed && yaml_plain_safe(plain, false) && reads_as_text(plain) => out.extend_from_slice(text),
+        Ok(plain) if !bracketed && yaml_plain_safe(plain, false) && reads_as_text(plain) => {
+            out.extend_from_slice(text)
+        }
         _ => yaml_double_quoted(text, out),
     }
 }

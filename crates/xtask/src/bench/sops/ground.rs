@@ -1,0 +1,157 @@
+//! Where the benchmark happens: the programs, their key, and a folder that goes when the benchmark ends.
+
+use super::{SMALL, input};
+use crate::Failure;
+use crate::bench::measure::Program;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+use support::keys::Identity;
+use support::peers;
+use support::run::Tool;
+
+pub(super) struct Ground {
+    pub(super) ours: Program,
+    pub(super) theirs: Program,
+    /// Ours, telling its peak memory.
+    pub(super) ours_measured: Program,
+    /// Theirs, telling its peak memory.
+    pub(super) theirs_measured: Program,
+    /// Ours, with no identity to open anything.
+    pub(super) ours_without_key: Program,
+    /// Where the peer takes minutes, only ours runs.
+    pub(super) ours_only: bool,
+    scale: usize,
+    recipient: String,
+    seal: PathBuf,
+    /// Its home is the folder.
+    home: Tool,
+}
+
+/// One sealed file of a folder.
+pub(super) struct File {
+    /// Below the ground.
+    pub(super) path: String,
+    /// What was sealed.
+    pub(super) text: String,
+}
+
+impl Ground {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let scale = match env::var("SEALWRIGHT_BENCH_SCALE") {
+            Ok(divisor) => divisor.parse::<usize>()?.max(1),
+            Err(_) => 1,
+        };
+        let seal = match env::var_os("SEALWRIGHT_BENCH_SEAL") {
+            Some(program) => fs::canonicalize(program)?,
+            None => crate::bench::seal()?,
+        };
+        let sops = peers::sops_3_11()?;
+        let identity = Identity::from_seed(1)?;
+        let home = Tool::new(&seal)?;
+        let key = identity.write_for(&home)?;
+        let program = |path: &Path| Program::new(path, home.home()).map(|program| program.key(&key));
+        let measured = |path: &Path| Program::measured(path, home.home()).map(|program| program.key(&key));
+        Ok(Self {
+            ours: program(&seal)?,
+            theirs: program(&sops)?,
+            ours_measured: measured(&seal)?,
+            theirs_measured: measured(&sops)?,
+            ours_without_key: Program::new(&seal, home.home())?,
+            ours_only: env::var_os("SEALWRIGHT_BENCH_OURS_ONLY").is_some_and(|value| value != "0"),
+            scale,
+            recipient: identity.recipient,
+            seal,
+            home,
+        })
+    }
+
+    pub(super) fn print_what_is_measured(&self) {
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        println!("{} against sops 3.11.0 on {cores} cores", self.seal.display());
+        if !self.ours_measured.tells_memory() {
+            println!("peak memory is left out: there is no /usr/bin/time with -f and -o");
+        }
+        if self.scale > 1 {
+            println!("inputs are divided by {}: the goals mean nothing", self.scale);
+        }
+    }
+
+    /// `count`, divided by the scale.
+    pub(super) fn scaled(&self, count: usize) -> usize {
+        (count / self.scale).max(1)
+    }
+
+    pub(super) fn recipient(&self) -> &str {
+        &self.recipient
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.home.home().join(path)
+    }
+
+    pub(super) fn write(&self, path: &str, text: &str) -> io::Result<()> {
+        let path = self.path(path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(path, text)
+    }
+
+    /// Removes a folder, if it is there.
+    pub(super) fn remove(&self, folder: &str) -> io::Result<()> {
+        let folder = self.path(folder);
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        Ok(())
+    }
+
+    /// Seals the file `name` into another one, makes sure that ours opens it again, and returns the sealed file's name.
+    pub(super) fn seal_copy(&self, name: &str) -> Result<String, Failure> {
+        let sealed = format!("sealed-{name}");
+        let encrypt = ["encrypt", "--age", &self.recipient, "--output", &sealed, name];
+        self.ours.output(&encrypt)?;
+        same(
+            name,
+            &self.ours.output(&["decrypt", &sealed])?,
+            &fs::read(self.path(name))?,
+        )?;
+        Ok(sealed)
+    }
+
+    /// A folder of `count` small sealed files, a hundred in each subfolder, and the policy that wants them sealed.
+    pub(super) fn sealed_folder(&self, folder: &str, count: usize) -> Result<Vec<File>, Failure> {
+        // Without a pattern a walk would seal no new file.
+        let rule = format!("path_regex: \\.yaml$\n    age: {}", self.recipient);
+        let policy = format!("creation_rules:\n  - {rule}\n");
+        self.write(&format!("{folder}/.sops.yaml"), &policy)?;
+        let mut files = Vec::with_capacity(count);
+        for index in 0..count {
+            let path = format!("{folder}/part{:03}/f{index:05}.yaml", index / 100);
+            let text = input::yaml(1_000 + index as u64, SMALL);
+            self.write(&path, &text)?;
+            files.push(File { path, text });
+        }
+        self.ours.output(&["--yes", "--quiet", folder])?;
+        for file in &files {
+            if !fs::read_to_string(self.path(&file.path))?.contains("\nsops:") {
+                return Err(format!("{}: ours did not seal it", file.path).into());
+            }
+        }
+        Ok(files)
+    }
+
+    /// That the file at `path` holds `text`.
+    pub(super) fn expect_same(&self, path: &str, text: &str) -> Result<(), Failure> {
+        let opened = fs::read(self.path(path)).map_err(|error| format!("{path}: {error}"))?;
+        same(path, &opened, text.as_bytes())
+    }
+}
+
+fn same(name: &str, opened: &[u8], plain: &[u8]) -> Result<(), Failure> {
+    if opened == plain {
+        Ok(())
+    } else {
+        Err(format!("{name}: ours did not give back what it sealed").into())
+    }
+}

@@ -11,7 +11,9 @@ use support::{corpus, generate, suites, tier};
 use crate::scene::{EVERYTHING, Result, Scene, ended, verdict};
 
 /// Cases that sops takes and that are refused here, each on purpose.
-const STRICTER: [(&str, &str); 4] = [
+const STRICTER: [(&str, &str); 6] = [
+    ("26DV", "an alias stands as a key"),
+    ("E76Z", "an alias stands as a key"),
     ("y_object_duplicated_key.json", "a key stands twice"),
     ("y_object_duplicated_key_and_value.json", "a key stands twice"),
     ("wrapped/y_object_duplicated_key.json", "a key stands twice"),
@@ -190,8 +192,15 @@ fn yaml_suite() -> Result {
         if case.invalid && *sops {
             continue;
         }
+        let stricter = STRICTER
+            .iter()
+            .any(|(stricter, _)| case.name.starts_with(stricter));
         let file = (format!("{}.yaml", case.name), case.yaml.into_bytes());
-        if *sops { kept.push(file) } else { rest.push(file) }
+        if *sops && !stricter {
+            kept.push(file)
+        } else {
+            rest.push(file)
+        }
     }
     let (mut wrong, _) = round_trip(EVERYTHING, &kept)?;
     wrong.extend(refused(&rest)?);

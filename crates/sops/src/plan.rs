@@ -21,8 +21,9 @@ pub(crate) enum Subject {
     Leaf(NodeId),
     /// A comment: what its sealed form replaces, and its text.
     Comment(Span, Text),
-    /// A comment that sops itself wrote as an item of a list.
-    CommentItem(NodeId),
+    /// A comment that sops itself wrote as an item of a list; whether it is the first of a list that holds nothing
+    /// else, so that the list must be written out as an empty one.
+    CommentItem(NodeId, bool),
 }
 
 /// One text to be sealed or opened.
@@ -67,6 +68,10 @@ pub(crate) type ReadComment<'r> = dyn FnMut(&[u8], &[u8]) -> Option<Vec<u8>> + '
 struct Level {
     list: bool,
     prefix: (usize, usize),
+    /// Whether anything but comments stands in it.
+    has_data: bool,
+    /// The job of its first comment that stands as an item.
+    first_comment: Option<usize>,
 }
 
 impl<'a> Plan<'a> {
@@ -166,7 +171,7 @@ impl<'a> Planner<'a, '_, '_> {
                     self.enter(matches!(event, Event::List(_)), prefix);
                 }
                 Event::End => {
-                    self.levels.pop();
+                    self.leave();
                     self.selecting.leave_container();
                     self.entry_done();
                 }
@@ -186,13 +191,30 @@ impl<'a> Planner<'a, '_, '_> {
     }
 
     fn enter(&mut self, list: bool, prefix: (usize, usize)) {
-        self.levels.push(Level { list, prefix });
+        self.levels.push(Level {
+            list,
+            prefix,
+            has_data: false,
+            first_comment: None,
+        });
         self.selecting.enter_container();
         self.key = None;
     }
 
+    fn leave(&mut self) {
+        let Some(level) = self.levels.pop() else { return };
+        if let (false, Some(first)) = (level.has_data, level.first_comment)
+            && let Subject::CommentItem(_, alone) = &mut self.plan.jobs[first].subject
+        {
+            *alone = true;
+        }
+    }
+
     fn entry_done(&mut self) {
-        let Some(level) = self.levels.last() else { return };
+        let Some(level) = self.levels.last_mut() else {
+            return;
+        };
+        level.has_data = true;
         if !level.list {
             self.selecting.leave_key();
         }
@@ -247,7 +269,10 @@ impl<'a> Planner<'a, '_, '_> {
         // sops writes a comment of a list as an item; it must become a comment again before rules look at it.
         if in_list && document.form() == document::Form::Sealed && is_sealed_comment(text) {
             if self.selecting_comment(text) {
-                self.job(Subject::CommentItem(id), None)?;
+                if let Some(level) = self.levels.last_mut() {
+                    level.first_comment.get_or_insert(self.plan.jobs.len());
+                }
+                self.job(Subject::CommentItem(id, false), None)?;
             }
             self.ordinal += 1;
             return Ok(());

@@ -118,9 +118,10 @@ impl Restorer<'_, '_> {
                 self.document.spell_comment(plaintext, spelled.expose_mut());
                 self.edits.replace(span, &[spelled.expose()]);
             }
-            Subject::CommentItem(id) => {
+            Subject::CommentItem(id, alone) => {
                 let (span, mark) = self.document.item_as_comment(id);
-                self.edits.replace(span, &[mark, plaintext]);
+                let empty: &[u8] = if alone && !mark.is_empty() { b"[] " } else { b"" };
+                self.edits.replace(span, &[empty, mark, plaintext]);
             }
             Subject::Leaf(id) => {
                 let scalar = value::scalar(ty, plaintext).map_err(|why| {
@@ -268,7 +269,7 @@ impl Restorer<'_, '_> {
 
 fn offset(document: &Document, subject: Subject) -> u32 {
     match subject {
-        Subject::Leaf(id) | Subject::CommentItem(id) => document.tree().node(id).span().start,
+        Subject::Leaf(id) | Subject::CommentItem(id, _) => document.tree().node(id).span().start,
         Subject::Comment(span, _) => span.start,
     }
 }

@@ -252,7 +252,7 @@ fn with_plaintext<R>(
             ValueType::Comment,
             document.tree().text(document.source(), text),
         ))),
-        Subject::Leaf(id) | Subject::CommentItem(id) => {
+        Subject::Leaf(id) | Subject::CommentItem(id, _) => {
             let scalar = document.scalar(id)?;
             Ok(value::plaintext(&scalar).map(|(ty, plaintext)| use_it(ty, &plaintext)))
         }
@@ -321,7 +321,7 @@ fn sealed_body(
         let text = texts.get(index);
         match job.subject {
             Subject::Comment(span, _) => edits.replace(span, &[text]),
-            Subject::Leaf(id) | Subject::CommentItem(id) => {
+            Subject::Leaf(id) | Subject::CommentItem(id, _) => {
                 let frame = document.frame(id);
                 edits.replace(
                     frame.span,
@@ -516,7 +516,7 @@ fn first_difference(document: &Document, plan: &Plan<'_>, restored: &[u8]) -> Er
     let source = document.source();
     let same = source.iter().zip(restored).take_while(|(a, b)| a == b).count();
     let job = plan.jobs.iter().rev().find(|job| match job.subject {
-        Subject::Leaf(id) | Subject::CommentItem(id) => document.frame(id).span.start as usize <= same,
+        Subject::Leaf(id) | Subject::CommentItem(id, _) => document.frame(id).span.start as usize <= same,
         Subject::Comment(span, _) => span.start as usize <= same,
     });
     let path = job.map(|job| locate(document, job.ordinal).0).unwrap_or_default();

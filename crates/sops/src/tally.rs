@@ -7,7 +7,7 @@ use crate::integrity::{Body, IntegrityBuilder};
 use crate::mac::Mac;
 use crate::plan::{Plan, Subject, locate};
 use crate::value::{self, ValueType};
-use crate::values::Values;
+use crate::values::{self, Values};
 
 /// How old tools hashed where versions of sops differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) fn tally(
             .get(next)
             .filter(|job| job.ordinal == ordinal)
             .map(|job| (next, job.subject));
-        let is_comment_item = matches!(job, Some((_, Subject::CommentItem(_)))) && is_leaf;
+        let is_comment_item = matches!(job, Some((_, Subject::CommentItem(..)))) && is_leaf;
         if let Some(body) = &mut body {
             feed_structure(&event, &mut lists, is_comment_item, body);
         }
@@ -68,9 +68,13 @@ pub(crate) fn tally(
             }
             (Some((index, subject)), _) => {
                 let Some((_, text)) = values.get(index) else {
+                    // A clear comment where a sealed one is due: it was put there by somebody else.
+                    if let Some(body) = &mut body {
+                        body.comment(false, values::text(document, &plan.jobs[index]));
+                    }
                     continue;
                 };
-                if matches!(subject, Subject::CommentItem(_)) {
+                if matches!(subject, Subject::CommentItem(..)) {
                     varies = true;
                     if variant.list_comments {
                         mac.leaf(text);

@@ -158,7 +158,7 @@ fn open_elsewhere(
 /// The sealed text of a job.
 pub(crate) fn text<'a>(document: &'a Document, job: &Job<'_>) -> &'a [u8] {
     match job.subject {
-        Subject::Leaf(id) | Subject::CommentItem(id) => match *document.tree().node(id) {
+        Subject::Leaf(id) | Subject::CommentItem(id, _) => match *document.tree().node(id) {
             Node::Scalar { text, .. } => document.tree().text(document.source(), text),
             _ => &[],
         },

@@ -120,7 +120,6 @@ fn yaml_comes_back_byte_for_byte() {
         "a: b\n\n\n\n",
         "a_unencrypted: clear\nb: sealed\nc_unencrypted:\n  d: clear | too\n  e: |\n    clear block",
     ] {
-        eprintln!("case {text:?}");
         round_trip(Format::Yaml, text.as_bytes());
     }
 }

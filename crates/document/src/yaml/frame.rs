@@ -380,7 +380,7 @@ pub(crate) fn reads_as(
             .concat()
         }
     };
-    let Ok(probed) = super::parse(&probe, Form::Sealed, &Limits::default()) else {
+    let Ok(probed) = super::parse(&probe, Form::Plain, &Limits::default()) else {
         return false;
     };
     let mut scalars = (0..probed.len() as u32)

@@ -438,13 +438,8 @@ impl<'a> Reader<'a> {
             return Err(self.refuse(range.start, "the alias stands inside the very node it names"));
         };
         if self.is_key() {
-            let Node::Scalar { text, style, tag, .. } = *self.builder.get(target) else {
-                return Err(self.refuse(
-                    range.start,
-                    "a map or list stands as a key; only text can be a key",
-                ));
-            };
-            return self.key(text, span, style, tag, None);
+            // Were its anchor sealed, the name of this entry would be a ciphertext.
+            return Err(self.refuse(range.start, "an alias stands as a key; write the key out"));
         }
         let total = self
             .open

@@ -22,7 +22,7 @@ const MAX_LEN: usize = 64 * 1024;
 /// the crate more than a second. SOPS writes one, and the crate adds one that means nothing.
 const MAX_STANZAS: usize = 128;
 /// How often one unwrapping may try an identity on a stanza; about a second's worth.
-const MAX_ATTEMPTS: usize = 8 * 1024;
+const MAX_ATTEMPTS: usize = 4 * 1024;
 
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 

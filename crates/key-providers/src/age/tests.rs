@@ -332,7 +332,7 @@ async fn the_most_stanzas_and_twenty_identities_take_at_most_a_second() {
         (of_stanzas(1000).0, 20, "longer than 65536 bytes"),
         (armored(&b"-> a\n".repeat(9000)), 1, "more than 128 recipients"),
         (armored(many_lines.as_bytes()), 1, "it is cut"),
-        (enc, 65, "more than 8192 attempts"),
+        (enc, 33, "more than 4096 attempts"),
     ] {
         let provider = provider(&strangers(identities));
         let begin = spent();

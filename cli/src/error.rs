@@ -141,6 +141,7 @@ struct Parts {
     at: Option<Position>,
     path: Option<String>,
     message: Cow<'static, str>,
+    details: Vec<String>,
     causes: Vec<String>,
     hint: Option<Cow<'static, str>>,
     silent: bool,
@@ -155,10 +156,25 @@ impl Error {
             at: None,
             path: None,
             message: message.into(),
+            details: Vec::new(),
             causes: Vec::new(),
             hint: None,
             silent: false,
         }))
+    }
+
+    /// An error from a report of several lines: the first is the message, the last may be the hint, and those
+    /// between are printed below the message, each on a line of its own.
+    pub(crate) fn report(code: Code, report: &str) -> Self {
+        let mut lines = report.lines();
+        let mut error = Self::new(code, lines.next().unwrap_or_default().to_owned());
+        for line in lines {
+            match line.strip_prefix("hint: ") {
+                Some(hint) => error.0.hint = Some(hint.to_owned().into()),
+                None => error.0.details.push(line.to_owned()),
+            }
+        }
+        error
     }
 
     /// Names the file.
@@ -231,6 +247,9 @@ impl Error {
     /// The form for people, with style sequences that the stream strips where they are unwelcome.
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         line(out, AnsiColor::Red, "error", &self.to_string())?;
+        for detail in &self.0.details {
+            writeln!(out, "{}", escape::escape(detail))?;
+        }
         for cause in &self.0.causes {
             line(out, AnsiColor::Red, "caused by", cause)?;
         }
@@ -251,6 +270,7 @@ impl Error {
             "column": parts.at.map(|at| at.column),
             "path": parts.path,
             "message": parts.message,
+            "details": parts.details,
             "causes": parts.causes,
             "hint": parts.hint,
         }})
@@ -318,6 +338,15 @@ pub(crate) fn line(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_keeps_its_lines_and_names_its_hint_once() {
+        let error = Error::report(Code::DataKey, "no key works\n  age a: not here\nhint: ask");
+        let mut out = Vec::new();
+        error.write(&mut out).expect("written");
+        let text = anstream::adapter::strip_str(&String::from_utf8(out).expect("text")).to_string();
+        assert_eq!(text, "error: no key works\n  age a: not here\nhint: ask\n");
+    }
 
     fn shown(error: &Error) -> String {
         let mut out = anstream::StripStream::new(Vec::new());

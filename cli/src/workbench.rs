@@ -178,11 +178,7 @@ impl Workbench {
                 } else {
                     Code::DataKey
                 };
-                let error = Error::new(code, failure.to_string()).file(path);
-                match failure.hint() {
-                    Some(hint) => error.hint(hint),
-                    None => error,
-                }
+                Error::report(code, &failure.to_string()).file(path)
             })?;
         for group in opened.bad_groups {
             let text = format!("the share of key group {group} is wrong: it was damaged or replaced");
@@ -300,7 +296,7 @@ impl Workbench {
         let wrapped = self
             .runtime
             .block_on(self.keyring.wrap(groups, threshold, key, &now, &mut random))
-            .map_err(|failure| Error::new(Code::NoEncryptionKey, failure.to_string()))?;
+            .map_err(|failure| Error::report(Code::NoEncryptionKey, &failure.to_string()))?;
         let mut metadata = Metadata::new(wrapped.groups, rules, now, VERSION.to_owned());
         metadata.shamir_threshold = wrapped.shamir_threshold;
         metadata.mac_only_encrypted = mac_only_encrypted;

@@ -107,11 +107,6 @@ pub enum Warning {
     },
     /// The `integrity` field is of an unknown version and was not checked.
     IntegrityVersion,
-    /// sops' own reader never shows this comment.
-    LostComment {
-        /// Where it stands.
-        at: Position,
-    },
     /// An alias copies a value that is sealed where it is anchored to a place where it is clear.
     ClearCopy {
         /// Where the alias stands.
@@ -124,8 +119,6 @@ pub enum Warning {
         /// Its key path.
         path: Path,
     },
-    /// A later document carries another metadata block than the first.
-    DifferentBlocks,
 }
 
 fn shown(place: &Option<Place>) -> String {
@@ -147,7 +140,6 @@ impl std::fmt::Display for Warning {
             Self::IntegrityVersion => f.write_str(
                 "sops.integrity has a version that this program does not know; it was not checked",
             ),
-            Self::LostComment { at } => write!(f, "{at}: sops does not show this comment"),
             Self::ClearCopy { at } => write!(
                 f,
                 "{at}: the alias copies a value that is sealed where it is anchored; here it stays clear"
@@ -155,7 +147,6 @@ impl std::fmt::Display for Warning {
             Self::BigNumber { at, path } => {
                 write!(f, "{at}: {path}: sops reads a whole number this large as a float")
             }
-            Self::DifferentBlocks => f.write_str("a later document has another `sops` block than the first"),
         }
     }
 }

@@ -58,7 +58,7 @@ impl Encrypt {
             let (target, source) = Target::open(&file, cap)?;
             let sealed = bench.seal_new(&file, format, source, &recipe)?;
             refuse_nothing(&name, sealed.count)?;
-            for text in target.replace(&sealed.bytes)? {
+            for text in target.replace(sealed.bytes.expose())? {
                 bench.ui.warn(Some(&file), &text);
             }
             return bench.ui.report("sealed", &file, None).map(|()| ExitCode::SUCCESS);
@@ -70,8 +70,10 @@ impl Encrypt {
         let sealed = bench.seal_new(&name, format, source, &recipe)?;
         refuse_nothing(&name, sealed.count)?;
         match &self.output {
-            Some(output) => files::create_fresh(output, &sealed.bytes, Access::Shared, Existing::Replace)?,
-            None => files::write_stdout(&sealed.bytes)?,
+            Some(output) => {
+                files::create_fresh(output, sealed.bytes.expose(), Access::Shared, Existing::Replace)?
+            }
+            None => files::write_stdout(sealed.bytes.expose())?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -68,7 +68,7 @@ impl Rotate {
         // The block keeps its form, the texts do not: they were sealed under the old key.
         let kept = opened.kept.map(|(reuse, block)| (reuse.emptied(), block));
         let sealed = bench.seal_again(path, format, opened.plaintext, renewed, &key, kept)?;
-        for text in target.replace(&sealed.bytes)? {
+        for text in target.replace(sealed.bytes.expose())? {
             bench.ui.warn(Some(path), &text);
         }
         bench.ui.report("rotated", path, None)

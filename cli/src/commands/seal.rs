@@ -127,7 +127,7 @@ impl Seal {
             }
             return Ok(Outcome::NotOurs);
         }
-        replace(bench, path, target, &sealed.bytes)?;
+        replace(bench, path, target, sealed.bytes.expose())?;
         Ok(Outcome::Sealed("new"))
     }
 
@@ -166,7 +166,7 @@ impl Seal {
                         &open.key,
                         open.opened.kept,
                     )?;
-                    replace(bench, path, target, &sealed.bytes)?;
+                    replace(bench, path, target, sealed.bytes.expose())?;
                     return Ok(Outcome::Sealed("integrity added: another tool wrote the file"));
                 }
                 Err(error) if error.code() != Code::MacMismatch => return Err(error),
@@ -234,7 +234,7 @@ impl Seal {
             None => (draft.metadata, None),
         };
         let sealed = bench.seal_again(path, format, plaintext, metadata, &key, kept)?;
-        replace(bench, path, target, &sealed.bytes)?;
+        replace(bench, path, target, sealed.bytes.expose())?;
         Ok(Outcome::Sealed("changes"))
     }
 }

@@ -128,7 +128,7 @@ impl Change {
             return Ok(ExitCode::SUCCESS);
         }
         let sealed = bench.seal_again(path, self.format, changed, metadata, &key, opened.kept)?;
-        for text in target.replace(&sealed.bytes)? {
+        for text in target.replace(sealed.bytes.expose())? {
             bench.ui.warn(Some(path), &text);
         }
         bench.ui.report("sealed", path, None)?;

@@ -120,7 +120,17 @@ impl Document {
 
     /// The source with `edits` applied; with none, the source itself byte for byte.
     pub fn render(&self, edits: &Edits) -> SecretBytes {
-        edits.apply(self.source())
+        edits.apply(self.source(), 0)
+    }
+
+    /// The same, with room behind it for `room` bytes that [`Self::into_rendered`] of a later document adds.
+    pub fn render_with_room(&self, edits: &Edits, room: usize) -> SecretBytes {
+        edits.apply(self.source(), room)
+    }
+
+    /// The source with `edits` applied to it where it stands.
+    pub fn into_rendered(self, edits: &Edits) -> SecretBytes {
+        edits.apply_to(self.source)
     }
 
     /// The line and column of a byte offset.

@@ -23,11 +23,18 @@ impl Edits {
 
     /// Replaces `span` by the concatenation of `parts`.
     pub fn replace(&mut self, span: Span, parts: &[&[u8]]) {
+        self.replace_with(span, |buffer| {
+            for part in parts {
+                buffer.extend_from_slice(part);
+            }
+        });
+    }
+
+    /// Replaces `span` by what `write` appends to the buffer that it is given, and may not read.
+    pub fn replace_with(&mut self, span: Span, write: impl FnOnce(&mut Vec<u8>)) {
         let buffer = self.buffer.expose_mut();
         let start = buffer.len();
-        for part in parts {
-            buffer.extend_from_slice(part);
-        }
+        write(buffer);
         let with = Span::new(start, buffer.len());
         self.splices.push((span, with));
     }
@@ -60,18 +67,47 @@ impl Edits {
         }
     }
 
-    /// `source` with all edits applied.
+    /// `source` with all edits applied, in a buffer with room for `room` bytes more.
     ///
     /// # Panics
     /// If two edits overlap: that is a bug of the caller, never a property of the input.
-    pub fn apply(&self, source: &[u8]) -> SecretBytes {
+    pub fn apply(&self, source: &[u8], room: usize) -> SecretBytes {
+        let splices = self.sorted();
+        let removed: usize = splices.iter().map(|(span, _)| span.len()).sum();
+        let len = source.len() + self.buffer.len() - removed.min(source.len());
+        let mut out = Vec::with_capacity(len + room);
+        self.write(&splices, source, 0, &mut out);
+        SecretBytes::new(out)
+    }
+
+    /// The same, in `source` itself: what stands before the first edit is not copied if there is room.
+    ///
+    /// # Panics
+    /// As [`Self::apply`].
+    pub fn apply_to(&self, mut source: SecretBytes) -> SecretBytes {
+        let splices = self.sorted();
+        let Some((first, _)) = splices.first() else {
+            return source;
+        };
+        let start = first.start as usize;
+        let mut tail = SecretBytes::default();
+        self.write(&splices, source.expose(), start, tail.expose_mut());
+        let text = source.expose_mut();
+        text.truncate(start);
+        text.extend_from_slice(tail.expose());
+        source
+    }
+
+    fn sorted(&self) -> Vec<(Span, Span)> {
         let mut splices = self.splices.clone();
         if !splices.is_sorted_by_key(|(span, _)| (span.start, span.end)) {
             splices.sort_by_key(|(span, _)| (span.start, span.end));
         }
-        let removed: usize = splices.iter().map(|(span, _)| span.len()).sum();
-        let mut out = Vec::with_capacity(source.len() + self.buffer.len() - removed.min(source.len()));
-        let mut done = 0;
+        splices
+    }
+
+    /// Writes what becomes of `source` from `done` on.
+    fn write(&self, splices: &[(Span, Span)], source: &[u8], mut done: usize, out: &mut Vec<u8>) {
         for (span, with) in splices {
             assert!(span.start as usize >= done, "edits overlap");
             out.extend_from_slice(&source[done..span.start as usize]);
@@ -79,7 +115,6 @@ impl Edits {
             done = span.end as usize;
         }
         out.extend_from_slice(&source[done..]);
-        SecretBytes::new(out)
     }
 }
 
@@ -93,7 +128,17 @@ mod tests {
         edits.replace(Span::new(6, 11), &[b"wor", b"ld!"]);
         edits.insert(0, b">> ");
         edits.remove(Span::new(5, 6));
-        assert_eq!(edits.apply(b"hello there").expose(), b">> helloworld!");
+        assert_eq!(edits.apply(b"hello there", 0).expose(), b">> helloworld!");
+    }
+
+    #[test]
+    fn edits_apply_in_the_source_itself() {
+        let mut edits = Edits::default();
+        let source = || SecretBytes::copy_from(b"hello there");
+        assert_eq!(edits.apply_to(source()).expose(), b"hello there");
+        edits.replace(Span::new(6, 7), &[b"some", b"w"]);
+        edits.insert(11, b"!");
+        assert_eq!(edits.apply_to(source()).expose(), b"hello somewhere!");
     }
 
     #[test]
@@ -102,6 +147,6 @@ mod tests {
         let mut edits = Edits::default();
         edits.remove(Span::new(0, 3));
         edits.remove(Span::new(2, 4));
-        edits.apply(b"hello");
+        edits.apply(b"hello", 0);
     }
 }

@@ -5,7 +5,7 @@ use document::{Child, Document, Edits, Node, NodeId, Style};
 
 use crate::error::{Error, Warning};
 use crate::plan::{AliasRange, Plan, Subject, locate};
-use crate::seal::Texts;
+use crate::texts::Texts;
 use crate::value;
 
 /// Records the edits that write out the aliases that `plan` marks as expanded.

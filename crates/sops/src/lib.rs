@@ -10,7 +10,9 @@
 
 #![forbid(unsafe_code)]
 
+mod body;
 mod check;
+mod clear;
 pub mod config;
 mod data_key;
 mod error;
@@ -30,8 +32,10 @@ mod rules;
 mod seal;
 mod selector;
 pub mod shamir;
+mod spell;
 mod spellings;
 mod tally;
+mod texts;
 pub mod value;
 mod values;
 

@@ -12,6 +12,7 @@ use crate::integrity::{Integrity, IntegrityBuilder, IntegrityError, IntegrityMod
 use crate::layout::{LayoutError, open_layout};
 use crate::mac::{Mac, open_mac};
 use crate::metadata::Metadata;
+use crate::parallel;
 use crate::plan::Plan;
 use crate::restore::restore;
 use crate::reuse::{BlockText, Reuse};
@@ -76,24 +77,34 @@ pub fn open(
     }
     let plan = plan(document, metadata, &cipher)?;
     let values = Values::open(document, &plan, &cipher, checks.allow_plaintext, &mut warnings)?;
-    if checks.mac {
-        check_body(
-            document,
-            metadata,
-            key,
-            &cipher,
-            &plan,
-            &values,
-            integrity.as_ref(),
-        )?;
-    }
-    let layout = open_spellings(metadata, key, checks)?;
-    let plaintext = restore(
-        document,
-        &plan,
-        &values,
-        layout.as_ref().map_or(&[], |layout| layout.expose()),
-    )?;
+    let (plaintext, checked) = parallel::join(
+        plan.jobs.len(),
+        || {
+            let layout = open_spellings(metadata, key, checks)?;
+            restore(
+                document,
+                &plan,
+                &values,
+                layout.as_ref().map_or(&[], |layout| layout.expose()),
+            )
+        },
+        || {
+            if !checks.mac {
+                return Ok(());
+            }
+            check_body(
+                document,
+                metadata,
+                key,
+                &cipher,
+                &plan,
+                &values,
+                integrity.as_ref(),
+            )
+        },
+    );
+    checked?;
+    let plaintext = plaintext?;
     let kept = checks.keep_texts.then(|| {
         (
             Reuse::new(document, &plan, &values, key),

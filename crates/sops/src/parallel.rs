@@ -3,10 +3,25 @@
 /// Below this many values a second thread costs more than it brings.
 pub(crate) const WORTH_IT: usize = 5_000;
 
+/// Calls both, the second on a thread of its own if `count` values are worth it.
+pub(crate) fn join<A, B: Send>(
+    count: usize,
+    first: impl FnOnce() -> A,
+    second: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if threads() == 1 || count < WORTH_IT {
+        return (first(), second());
+    }
+    std::thread::scope(|scope| {
+        let second = scope.spawn(second);
+        (first(), finished(second))
+    })
+}
+
 /// Calls `work` on consecutive runs of `items`, each on a thread of its own if there are enough of them. The
 /// second argument is the position of the run's first item.
 pub(crate) fn in_runs<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T], usize) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads();
     if threads == 1 || items.len() < WORTH_IT {
         return vec![work(items, 0)];
     }
@@ -18,13 +33,16 @@ pub(crate) fn in_runs<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T], usize) 
             .enumerate()
             .map(|(at, chunk)| scope.spawn(move || work(chunk, at * run)))
             .collect();
-        handles
-            .into_iter()
-            .map(|handle| {
-                handle
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .collect()
+        handles.into_iter().map(finished).collect()
     })
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn finished<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

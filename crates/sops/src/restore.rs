@@ -114,9 +114,8 @@ impl Restorer<'_, '_> {
         }
         match subject {
             Subject::Comment(span, _) => {
-                let mut spelled = SecretBytes::default();
-                self.document.spell_comment(plaintext, spelled.expose_mut());
-                self.edits.replace(span, &[spelled.expose()]);
+                self.edits
+                    .replace_with(span, |out| self.document.spell_comment(plaintext, out));
             }
             Subject::CommentItem(id, alone) => {
                 let (span, mark) = self.document.item_as_comment(id);
@@ -124,7 +123,7 @@ impl Restorer<'_, '_> {
                 self.edits.replace(span, &[empty, mark, plaintext]);
             }
             Subject::Leaf(id) => {
-                let scalar = value::scalar(ty, plaintext).map_err(|why| {
+                let scalar = value::scalar_in(ty, plaintext).map_err(|why| {
                     let (path, offset) = locate(self.document, ordinal);
                     Error::Value {
                         at: self.document.position(offset),
@@ -151,9 +150,8 @@ impl Restorer<'_, '_> {
             }
             return;
         }
-        let mut spelled = SecretBytes::default();
-        document.spell(id, scalar, spelled.expose_mut());
-        self.edits.replace(span, &[spelled.expose()]);
+        self.edits
+            .replace_with(span, |out| document.spell(id, scalar, out));
         if let (Some((header, _)), Some(spelled)) = (header, document.spell_header(id, scalar)) {
             self.edits.replace(header, &[&spelled]);
         }

@@ -164,7 +164,7 @@ fn normal(
     if ty == ValueType::Str {
         return Ok(None);
     }
-    let scalar = value::scalar(ty, plaintext).map_err(|why| {
+    let scalar = value::scalar_in(ty, plaintext).map_err(|why| {
         let (path, offset) = locate(document, ordinal);
         Error::Value {
             at: document.position(offset),

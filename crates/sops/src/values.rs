@@ -6,6 +6,7 @@ use secret::SecretBytes;
 use crate::error::{Error, Warning};
 use crate::parallel;
 use crate::plan::{Job, Plan, Subject, locate};
+use crate::texts::Texts;
 use crate::value::{Cipher, Sealed, ValueError, ValueType};
 
 /// One opened value: its type, and where its plaintext stands in the buffer of its run.
@@ -47,12 +48,23 @@ impl Values {
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, Error> {
         let runs = parallel::in_runs(&plan.jobs, |jobs, first| {
-            open_run(document, plan, cipher, jobs, first)
+            open_run(plan, cipher, jobs, first, |_, job| text(document, job))
         });
         let run_len = runs.first().map_or(1, |run| run.slots.len()).max(1);
         let mut values = Self { runs, run_len };
         values.judge(document, plan, cipher, allow_plaintext, warnings)?;
         Ok(values)
+    }
+
+    /// Opens `texts`, which were sealed for the jobs of `plan`, on this thread; `None` if one does not open as
+    /// what its job is.
+    pub(crate) fn of_texts(plan: &Plan<'_>, texts: &Texts, cipher: &Cipher) -> Option<Self> {
+        let run = open_run(plan, cipher, &plan.jobs, 0, |index, _| texts.get(index));
+        let run_len = run.slots.len().max(1);
+        run.failures.is_empty().then(|| Self {
+            runs: vec![run],
+            run_len,
+        })
     }
 
     /// The type and plaintext of job `index`; `None` for a comment that stays as it stands.
@@ -94,13 +106,19 @@ impl Values {
     }
 }
 
-fn open_run(document: &Document, plan: &Plan<'_>, cipher: &Cipher, jobs: &[Job<'_>], first: usize) -> Run {
+fn open_run<'t>(
+    plan: &Plan<'_>,
+    cipher: &Cipher,
+    jobs: &[Job<'_>],
+    first: usize,
+    text: impl Fn(usize, &Job<'_>) -> &'t [u8],
+) -> Run {
     let mut buffer = SecretBytes::new(Vec::with_capacity(jobs.len() * 32));
     let (mut slots, mut failures) = (Vec::with_capacity(jobs.len()), Vec::new());
     let mut aad = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
         plan.aad(job, &mut aad);
-        let slot = open_one(text(document, job), cipher, &aad, buffer.expose_mut());
+        let slot = open_one(text(first + at, job), cipher, &aad, buffer.expose_mut());
         let is_comment = !matches!(job.subject, Subject::Leaf(_));
         slots.push(match slot {
             Ok(slot) if is_comment || slot.ty != ValueType::Comment => slot,

@@ -43,7 +43,10 @@ fn sealed(format: Format, text: &[u8], rules: Rules) -> Result<Vec<u8>, sops::Er
         }
         Ok(())
     };
-    Ok(seal(&document, metadata(rules), sealing, &mut random)?.bytes)
+    Ok(seal(&document, metadata(rules), sealing, &mut random)?
+        .bytes
+        .expose()
+        .to_vec())
 }
 
 fn opened(format: Format, sealed: &[u8]) -> Result<Vec<u8>, sops::Error> {

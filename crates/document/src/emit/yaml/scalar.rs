@@ -75,7 +75,17 @@ pub(super) fn spans_lines(text: &[u8]) -> bool {
 
 /// Whether `text` can stand without quotes (in brackets: `flow`) and reads back as this very text.
 pub(crate) fn yaml_plain_safe(text: &str, flow: bool) -> bool {
-    is_text(text) && Traits::of(text).plain(flow)
+    is_text(text) && (is_plain_word(text) || Traits::of(text).plain(flow))
+}
+
+/// Whether nothing in `text` could mean anything to a reader: most values are of this kind.
+fn is_plain_word(text: &str) -> bool {
+    let sign =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'+' | b'=');
+    text.bytes()
+        .next()
+        .is_some_and(|first| first.is_ascii_alphanumeric())
+        && text.as_bytes().iter().all(sign)
 }
 
 /// A scalar that is not a text, spelled plain; of a text nothing.

@@ -10,6 +10,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -160,7 +161,10 @@ fn run(undo: Undo) {
 
 /// Whether SIGHUP is ignored, as Linux shows it; elsewhere no.
 fn hangup_ignored() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // The kernel hands it out whole to the first read that is large enough.
+    let mut status = [0; 4096];
+    let len = fs::File::open("/proc/self/status").and_then(|mut file| file.read(&mut status));
+    let status = String::from_utf8_lossy(&status[..len.unwrap_or(0)]);
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())

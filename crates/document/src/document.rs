@@ -290,6 +290,11 @@ impl Document {
         anchors.max_by_key(|(_, span)| span.start).map(|(id, _)| *id)
     }
 
+    /// Appends the spelling of `key` in place of an alias that stands as a key at `span`.
+    pub fn spell_key(&self, key: &[u8], span: Span, out: &mut Vec<u8>) {
+        yaml::spell_key(&self.tree, key, span, out);
+    }
+
     /// Whether a node stands inside brackets.
     pub fn is_in_brackets(&self, id: NodeId) -> bool {
         self.tree.in_flow(self.tree.node(id).span().start)

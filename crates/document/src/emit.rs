@@ -154,7 +154,7 @@ pub fn from_document<'a>(
             Event::Document(_) | Event::Map(_) => Item::Map,
             Event::List(_) => Item::List,
             Event::End => Item::End,
-            Event::Key(key) => Item::Key(key.into()),
+            Event::Key(key, _) => Item::Key(key.into()),
             Event::Leaf(id) => match open(Leaf::Scalar(id)) {
                 Some(Opened::Scalar(value)) => Item::Scalar(value),
                 Some(Opened::Comment(text)) => Item::Comment(text),

@@ -175,6 +175,8 @@ pub struct Tree {
     pub(crate) flows: Vec<Span>,
     /// YAML: every `&name` with the node that carries it, in order of nodes.
     pub(crate) anchors: Vec<(NodeId, Span)>,
+    /// YAML: every alias that stands as a key, with the text that it names.
+    pub alias_keys: Vec<(Span, NodeId)>,
     decoded: SecretBytes,
 }
 
@@ -333,6 +335,11 @@ impl TreeBuilder {
     /// Notes the `&name` of a node.
     pub fn anchor(&mut self, id: NodeId, name: Span) {
         self.tree.anchors.push((id, name));
+    }
+
+    /// Notes an alias that stands as a key.
+    pub fn alias_key(&mut self, span: Span, target: NodeId) {
+        self.tree.alias_keys.push((span, target));
     }
 
     /// The finished tree.

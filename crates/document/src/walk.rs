@@ -2,7 +2,7 @@
 //! expanded. It uses no recursion, so depth costs no stack.
 
 use crate::document::Document;
-use crate::tree::{Child, Comment, Node, NodeId};
+use crate::tree::{Child, Comment, Node, NodeId, Span};
 
 /// What the walk meets.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +15,8 @@ pub enum Event<'a> {
     List(NodeId),
     /// The innermost map or list ends.
     End,
-    /// The key of the value that follows.
-    Key(&'a [u8]),
+    /// The key of the value that follows, and where it is written.
+    Key(&'a [u8], Span),
     /// A scalar.
     Leaf(NodeId),
     /// A comment of the innermost map or list.
@@ -85,13 +85,13 @@ impl<'a> Iterator for Walk<'a> {
                     match *next {
                         Child::Comment(comment) => return Some(Event::Comment(comment)),
                         Child::Item(value) => return Some(self.value(value)),
-                        Child::Entry { key, value, .. } => {
+                        Child::Entry { key, key_span, value } => {
                             let key = tree.text(self.document.source(), key);
                             if *is_root && self.document.is_block_key(key) {
                                 continue;
                             }
                             self.pending = Some(value);
-                            return Some(Event::Key(key));
+                            return Some(Event::Key(key, key_span));
                         }
                     }
                 }

@@ -20,7 +20,7 @@ mod write;
 
 pub(crate) use block::{block, remove_block, set_block};
 pub(crate) use edit::{set, unset};
-pub(crate) use frame::{frame, full_start, header, reads_as, sealed_header, spell, spell_header};
+pub(crate) use frame::{frame, full_start, header, reads_as, sealed_header, spell, spell_header, spell_key};
 pub(crate) use parse::parse;
 pub(crate) use resolve::{is_big_integer, scalar};
 

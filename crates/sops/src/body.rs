@@ -40,6 +40,7 @@ pub(crate) fn sealed_body(
             }
         }
     }
+    write_out_keys(document, plan, &mut edits, warnings);
     expand(document, plan, texts, comment_rules, &mut edits, warnings)?;
     if let Some((header, sealed)) = unclosed_header(document, plan) {
         edits.replace(header, &[sealed]);
@@ -50,6 +51,27 @@ pub(crate) fn sealed_body(
     // Room for the seals, so that they can be put in where the text stands.
     let room = 4096 + 4 * plan.jobs.len();
     Ok(document.render_with_room(&edits, room))
+}
+
+/// Aliases that stand as keys are written out: sealed at its anchor, the text would name the entry by its
+/// ciphertext.
+fn write_out_keys(document: &Document, plan: &Plan<'_>, edits: &mut Edits, warnings: &mut Vec<Warning>) {
+    let tree = document.tree();
+    if tree.alias_keys.is_empty() {
+        return;
+    }
+    let sealed = plan.sealed_leaves();
+    for &(span, target) in &tree.alias_keys {
+        let Node::Scalar { text, .. } = *tree.node(target) else {
+            continue;
+        };
+        let key = tree.text(document.source(), text);
+        edits.replace_with(span, |out| document.spell_key(key, span, out));
+        if sealed.contains(&target) {
+            let at = document.position(span.start as usize);
+            warnings.push(Warning::ClearCopy { at });
+        }
+    }
 }
 
 /// A clear block scalar that ends the file without a line break: the block that follows would add one to its

@@ -9,7 +9,7 @@ pub(crate) fn join<A, B: Send>(
     first: impl FnOnce() -> A,
     second: impl FnOnce() -> B + Send,
 ) -> (A, B) {
-    if threads() == 1 || count < WORTH_IT {
+    if threads_for(count) == 1 {
         return (first(), second());
     }
     std::thread::scope(|scope| {
@@ -21,8 +21,8 @@ pub(crate) fn join<A, B: Send>(
 /// Calls `work` on consecutive runs of `items`, each on a thread of its own if there are enough of them. The
 /// second argument is the position of the run's first item.
 pub(crate) fn in_runs<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T], usize) -> R + Sync) -> Vec<R> {
-    let threads = threads();
-    if threads == 1 || items.len() < WORTH_IT {
+    let threads = threads_for(items.len());
+    if threads == 1 {
         return vec![work(items, 0)];
     }
     let run = items.len().div_ceil(threads);
@@ -37,7 +37,11 @@ pub(crate) fn in_runs<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T], usize) 
     })
 }
 
-fn threads() -> usize {
+/// How many threads `count` values are worth. Asking the system takes longer than opening a small file.
+fn threads_for(count: usize) -> usize {
+    if count < WORTH_IT {
+        return 1;
+    }
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

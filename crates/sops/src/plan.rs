@@ -118,20 +118,22 @@ impl<'a> Plan<'a> {
         if self.aliases.is_empty() {
             return;
         }
-        let sealed: HashSet<NodeId> = self
-            .jobs
-            .iter()
-            .filter_map(|job| match job.subject {
-                Subject::Leaf(id) => Some(id),
-                _ => None,
-            })
-            .collect();
+        let sealed = self.sealed_leaves();
         let mut holders: HashMap<NodeId, bool> = HashMap::new();
         for alias in &mut self.aliases {
             alias.expanded = *holders
                 .entry(alias.target)
                 .or_insert_with(|| alias.leaves.iter().any(|leaf| sealed.contains(leaf)));
         }
+    }
+
+    /// The scalars that are sealed.
+    pub(crate) fn sealed_leaves(&self) -> HashSet<NodeId> {
+        let leaves = self.jobs.iter().filter_map(|job| match job.subject {
+            Subject::Leaf(id) => Some(id),
+            _ => None,
+        });
+        leaves.collect()
     }
 
     /// The authenticated paths of all containers that hold jobs, shortest first, without repetition.
@@ -175,7 +177,7 @@ impl<'a> Planner<'a, '_, '_> {
                     self.selecting.leave_container();
                     self.entry_done();
                 }
-                Event::Key(key) => {
+                Event::Key(key, _) => {
                     self.selecting.enter_key(&String::from_utf8_lossy(key));
                     self.key = Some(key);
                 }
@@ -416,7 +418,7 @@ pub(crate) fn locate(document: &Document, ordinal: usize) -> (Path, usize) {
                 lists.pop();
                 leave(&mut path, &mut lists);
             }
-            Event::Key(key) => path.0.push(Step::Key(String::from_utf8_lossy(key).into_owned())),
+            Event::Key(key, _) => path.0.push(Step::Key(String::from_utf8_lossy(key).into_owned())),
             Event::Leaf(id) => {
                 if count == ordinal {
                     return (path, document.tree().node(id).span().start as usize);

@@ -9,7 +9,7 @@ use secret::SecretBytes;
 use crate::error::Error;
 use crate::plan::{Plan, Subject, locate};
 use crate::spellings::{Kind, Place, Spellings};
-use crate::value;
+use crate::value::{self, ValueType};
 use crate::values::Values;
 
 /// The plaintext of `document`, whose jobs opened to `values`; `layout` is the content of the layout field.
@@ -67,7 +67,12 @@ impl Restorer<'_, '_> {
         for event in document.walk() {
             match event {
                 Event::Document(number) => place.document(number),
-                Event::Key(key) => place.key(key),
+                Event::Key(key, span) => {
+                    place.key(key);
+                    if span.start >= done {
+                        self.alias_key(key, span, &place)?;
+                    }
+                }
                 Event::Map(id) | Event::List(id) => {
                     place.value();
                     self.alias(id, &place, &mut done)?;
@@ -185,6 +190,39 @@ impl Restorer<'_, '_> {
         else {
             return Ok(());
         };
+        self.fill_by_node();
+        if self.content(id)?.ct_eq(&self.content(target)?) {
+            let span = Span {
+                start: self.document.frame_start(id),
+                end: span.end,
+            };
+            self.edits.replace(span, &[text]);
+            *done = span.end;
+        }
+        Ok(())
+    }
+
+    /// Puts an alias back that stood as a key, where the key is what its anchor holds.
+    fn alias_key(&mut self, key: &[u8], span: Span, place: &Place) -> Result<(), Error> {
+        let Some((_, text)) = self.spellings.take(Kind::Key, place.bytes()) else {
+            return Ok(());
+        };
+        let Some(target) = self
+            .document
+            .anchored(text.strip_prefix(b"*").unwrap_or(text), span.start)
+        else {
+            return Ok(());
+        };
+        self.fill_by_node();
+        let mut named = SecretBytes::default();
+        put(ValueType::Str.code(), key, &mut named);
+        if named.ct_eq(&self.content(target)?) {
+            self.edits.replace(span, &[text]);
+        }
+        Ok(())
+    }
+
+    fn fill_by_node(&mut self) {
         if self.by_node.is_empty() {
             self.by_node = self
                 .plan
@@ -197,27 +235,12 @@ impl Restorer<'_, '_> {
                 })
                 .collect();
         }
-        if self.content(id)?.ct_eq(&self.content(target)?) {
-            let span = Span {
-                start: self.document.frame_start(id),
-                end: span.end,
-            };
-            self.edits.replace(span, &[text]);
-            *done = span.end;
-        }
-        Ok(())
     }
 
     /// Keys, types and values below a node, comments left out, as one unambiguous text.
     fn content(&self, root: NodeId) -> Result<SecretBytes, Error> {
         let (document, tree) = (self.document, self.document.tree());
         let mut out = SecretBytes::default();
-        let put = |tag: u8, bytes: &[u8], out: &mut SecretBytes| {
-            let out = out.expose_mut();
-            out.push(tag);
-            out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-            out.extend_from_slice(bytes);
-        };
         // Positions on the way down: the node, and how many of its children were told.
         let mut stack = vec![(root, 0)];
         while let Some((id, child)) = stack.pop() {
@@ -263,6 +286,14 @@ impl Restorer<'_, '_> {
         }
         Ok(out)
     }
+}
+
+/// Appends one piece of a content.
+fn put(tag: u8, bytes: &[u8], out: &mut SecretBytes) {
+    let out = out.expose_mut();
+    out.push(tag);
+    out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+    out.extend_from_slice(bytes);
 }
 
 fn offset(document: &Document, subject: Subject) -> u32 {

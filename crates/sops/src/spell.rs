@@ -23,10 +23,18 @@ pub(crate) fn spellings(
     let (mut next, mut ordinal, mut next_alias, mut outermost) = (0, 0, 0, None);
     let unclosed = unclosed_header(document, plan).and_then(|_| last_clear_scalar(document, plan));
     let mut spelled = SecretBytes::default();
+    let (has_alias_keys, mut aliases) = (!document.tree().alias_keys.is_empty(), 0);
     for event in document.walk() {
         match event {
             Event::Document(number) => place.document(number),
-            Event::Key(key) => place.key(key),
+            Event::Key(key, span) => {
+                place.key(key);
+                if has_alias_keys && aliases == 0 && document.source()[span.range()].starts_with(b"*") {
+                    writer.entry(Kind::Key, place.bytes(), b"", &document.source()[span.range()]);
+                }
+            }
+            Event::Alias(_) => aliases += 1,
+            Event::AliasEnd(_) => aliases -= 1,
             Event::Map(_) | Event::List(_) | Event::Leaf(_) => place.value(),
             Event::End => place.leave(),
             _ => {}

@@ -17,6 +17,7 @@ pub(crate) enum Kind {
     Value = b'v' as isize,
     Alias = b'a' as isize,
     Header = b'h' as isize,
+    Key = b'k' as isize,
 }
 
 /// Collects entries while a file is sealed.

@@ -148,7 +148,7 @@ fn feed_structure(event: &Event<'_>, lists: &mut Vec<bool>, is_comment: bool, bo
             lists.pop();
             body.end();
         }
-        Event::Key(key) => body.key(key),
+        Event::Key(key, _) => body.key(key),
         _ => {}
     }
 }

@@ -157,3 +157,28 @@ fn dotenv_ini_and_binary_come_back_byte_for_byte() {
         round_trip(Format::Binary, text);
     }
 }
+
+#[test]
+fn aliases_as_keys_are_written_out_and_come_back() {
+    let text = b"&k top: &v some node\n*v : x # note\nm: &m\n  *k : y\n  {*v : [a]}: z\n";
+    assert!(sealed(Format::Yaml, text, Rules::default()).is_err());
+    let text = b"&k top: &v some node\n*v : x # note\nm: &m\n  *k : y\n  flow: {*v : [a]}\nagain: *m\n";
+    let sealed = round_trip(Format::Yaml, text);
+    for line in [
+        "\nsome node : ENC[",
+        "\n  top : ENC[",
+        "flow: {some node : [\"ENC[",
+    ] {
+        assert!(sealed.contains(line), "{line}\n{sealed}");
+    }
+    let number = b"a: &n 1\n*n : x\n";
+    assert!(matches!(
+        document::Document::parse(
+            Format::Yaml,
+            Form::Plain,
+            SecretBytes::copy_from(number),
+            &Limits::default()
+        ),
+        Err(error) if error.to_string().contains("not for text")
+    ));
+}

@@ -109,6 +109,14 @@ pub(crate) fn spell(source: &[u8], tree: &Tree, id: NodeId, value: &Scalar<'_>, 
     }
 }
 
+/// Appends `key` as it can stand at `span`: plain if that reads back, else in quotes.
+pub(crate) fn spell_key(tree: &Tree, key: &[u8], span: Span, out: &mut Vec<u8>) {
+    match std::str::from_utf8(key) {
+        Ok(plain) if yaml_plain_safe(plain, tree.in_flow(span.start)) => out.extend_from_slice(key),
+        _ => yaml_double_quoted(key, out),
+    }
+}
+
 /// Text that stood sealed without quotes: plain if that reads back, a literal block for several lines as sops
 /// itself writes them, else in quotes.
 fn plain_text(source: &[u8], tree: &Tree, span: Span, text: &[u8], out: &mut Vec<u8>) {

@@ -438,8 +438,7 @@ impl<'a> Reader<'a> {
             return Err(self.refuse(range.start, "the alias stands inside the very node it names"));
         };
         if self.is_key() {
-            // Were its anchor sealed, the name of this entry would be a ciphertext.
-            return Err(self.refuse(range.start, "an alias stands as a key; write the key out"));
+            return self.alias_key(target, span);
         }
         let total = self
             .open
@@ -454,6 +453,25 @@ impl<'a> Reader<'a> {
         }
         let node = self.builder.node(Node::Alias { span, target });
         self.place(node, expanded)
+    }
+
+    /// An alias in place of a key: the entry has the name that its anchor says.
+    fn alias_key(&mut self, target: NodeId, span: Span) -> Result<(), Error> {
+        let node = *self.builder.get(target);
+        let bytes = self.text.as_bytes();
+        let text = match node {
+            Node::Scalar { text, .. }
+                if strict::is_text_key(bytes, self.builder.text(bytes, text), &node) =>
+            {
+                text
+            }
+            _ => return Err(self.refuse(span.start as usize, "the alias stands as a key, but not for text")),
+        };
+        self.builder.alias_key(span, target);
+        if let Some(parent) = self.open.last_mut() {
+            parent.key = Some((text, span));
+        }
+        Ok(())
     }
 
     /// Puts a finished node where it belongs: under the pending key, in the list, or as the root.

@@ -129,9 +129,6 @@ impl Decrypt {
     /// Every sealed file below the arguments.
     fn many(&self, bench: &Workbench) -> Result<ExitCode> {
         let walk = Walk::over(&self.files, &is_document, &[]);
-        if let Some(error) = walk.errors.into_iter().next() {
-            return Err(error);
-        }
         let outputs = match &self.output_dir {
             Some(folder) => Some(OutputDir::open(folder, Access::Private, Existing::Replace)?),
             None => None,
@@ -139,11 +136,14 @@ impl Decrypt {
         let results = bench.for_each(&walk.files, |bench, found| {
             self.one_of_many(bench, found, outputs.as_ref())
         })?;
-        results.into_iter().collect::<Result<()>>()?;
         if let Some(outputs) = outputs {
             outputs.finish()?;
         }
-        Ok(ExitCode::SUCCESS)
+        let failed = results.into_iter().filter_map(Result::err);
+        Ok(super::tell_all(
+            bench,
+            &walk.errors.into_iter().chain(failed).collect::<Vec<_>>(),
+        ))
     }
 
     fn one_of_many(&self, bench: &Workbench, found: &Found, outputs: Option<&OutputDir>) -> Result<()> {

@@ -95,6 +95,16 @@ pub(crate) fn run(global: Global, command: Command) -> Result<ExitCode> {
     }
 }
 
+/// Tells every failure of a command over many files; the code is that of the first.
+fn tell_all(bench: &Workbench, failed: &[Error]) -> ExitCode {
+    for error in failed {
+        bench.ui.error(error);
+    }
+    failed
+        .first()
+        .map_or(ExitCode::SUCCESS, |first| first.code().into())
+}
+
 fn not_sealed(name: &Path) -> Error {
     Error::new(Code::Generic, "the file is not sealed: it has no `sops` block")
         .file(name)

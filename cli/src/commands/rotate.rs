@@ -37,15 +37,14 @@ pub(crate) struct Rotate {
 impl Rotate {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
         let walk = Walk::over(&self.files, &is_document, &[]);
-        if let Some(error) = walk.errors.into_iter().next() {
-            return Err(error);
-        }
-        let mut progress = bench.ui.progress(walk.files.len() as u64);
-        for found in &walk.files {
-            self.one(bench, &found.path, found.explicit)?;
-            progress.step();
-        }
-        Ok(ExitCode::SUCCESS)
+        let done = bench.for_each(&walk.files, |bench, found| {
+            self.one(bench, &found.path, found.explicit)
+        })?;
+        let failed = done.into_iter().filter_map(Result::err);
+        Ok(super::tell_all(
+            bench,
+            &walk.errors.into_iter().chain(failed).collect::<Vec<_>>(),
+        ))
     }
 
     fn one(&self, bench: &Workbench, path: &Path, explicit: bool) -> Result<()> {

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use document::Format;
 use secret::SecretBytes;
@@ -49,7 +50,7 @@ impl Seal {
         } else {
             self.paths.clone()
         };
-        let mut repository = paths.first().and_then(|path| Repository::holding(path));
+        let repository = paths.first().and_then(|path| Repository::holding(path));
         let tracked = match &repository {
             Some(repository) => repository.tracked_though_ignored()?,
             None => Vec::new(),
@@ -58,10 +59,11 @@ impl Seal {
             |path: &Path| matches!(bench.rule(path), Ok(Some((_, Some(rule)))) if rule.path_regex.is_some());
         let walk = Walk::over(&paths, &|path| is_document(path) || named(path), &tracked);
         let mut failed = walk.errors;
-        let mut progress = bench.ui.progress(walk.files.len() as u64);
+        let repository = Mutex::new(repository);
+        let outcomes = bench.for_each(&walk.files, |bench, found| self.one(bench, found, &repository))?;
         let mut without_path = 0;
-        for found in &walk.files {
-            match self.one(bench, found, &mut repository) {
+        for (found, outcome) in walk.files.iter().zip(outcomes) {
+            match outcome {
                 Ok(Outcome::Sealed(detail)) => bench.ui.report("sealed", &found.path, Some(detail))?,
                 Ok(Outcome::InOrder) => bench
                     .ui
@@ -70,25 +72,21 @@ impl Seal {
                 Ok(Outcome::NotOurs) => {}
                 Err(error) => failed.push(error),
             }
-            progress.step();
         }
-        drop(progress);
         if without_path > 0 {
             bench.ui.hint(&format!(
                 "{without_path} files were left alone: their rule has no path_regex; name a file to seal it"
             ));
         }
-        let Some(first) = failed.first() else {
-            return Ok(ExitCode::SUCCESS);
-        };
-        let code = first.code();
-        for error in &failed {
-            bench.ui.error(error);
-        }
-        Ok(code.into())
+        Ok(super::tell_all(bench, &failed))
     }
 
-    fn one(&self, bench: &Workbench, found: &Found, repository: &mut Option<Repository>) -> Result<Outcome> {
+    fn one(
+        &self,
+        bench: &Workbench,
+        found: &Found,
+        repository: &Mutex<Option<Repository>>,
+    ) -> Result<Outcome> {
         let path = found.path.as_path();
         let format = self.input.of(path);
         let source = files::read(path, bench.global.max_size)?;
@@ -138,7 +136,7 @@ impl Seal {
         path: &Path,
         format: Format,
         file: SealedFile,
-        repository: &mut Option<Repository>,
+        repository: &Mutex<Option<Repository>>,
     ) -> Result<Outcome> {
         let changed =
             sops::check(&file.document, &file.metadata).map_err(|error| Error::from((path, error)))?;
@@ -203,7 +201,7 @@ impl Seal {
         metadata: &Metadata,
         key: DataKey,
         error: Error,
-        repository: &mut Option<Repository>,
+        repository: &Mutex<Option<Repository>>,
     ) -> Result<Outcome> {
         let base = base(bench, path, format, repository)?;
         let base = match base {
@@ -244,12 +242,16 @@ fn base(
     bench: &Workbench,
     path: &Path,
     format: Format,
-    repository: &mut Option<Repository>,
+    repository: &Mutex<Option<Repository>>,
 ) -> Result<Option<crate::workbench::OpenFile>> {
-    let Some(repository) = repository else {
-        return Ok(None);
+    let source = {
+        let mut repository = repository.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(repository) = repository.as_mut() else {
+            return Ok(None);
+        };
+        repository.base(path, bench.global.max_size)?
     };
-    let Some((_, source)) = repository.base(path, bench.global.max_size)? else {
+    let Some((_, source)) = source else {
         return Ok(None);
     };
     let Some(file) = bench.read_sealed(path, format, source)? else {

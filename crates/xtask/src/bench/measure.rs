@@ -32,6 +32,10 @@ impl Runs {
         super::median(self.0.iter().map(|run| run.time).collect())
     }
 
+    pub(super) fn shortest(&self) -> Duration {
+        self.0.iter().map(|run| run.time).min().unwrap_or_default()
+    }
+
     /// The highest peak of all runs, in KiB; `None` if no run told one.
     pub(super) fn memory(&self) -> Option<u64> {
         self.0.iter().filter_map(|run| run.memory).max()

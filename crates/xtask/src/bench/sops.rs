@@ -10,12 +10,14 @@
 //! | `SEALWRIGHT_BENCH_SCALE=N` | divides the inputs by N, to try the benchmark itself |
 //! | `SEALWRIGHT_BENCH_SEAL=FILE` | measures this program instead of building the release |
 
+mod floor;
 mod ground;
 mod input;
 mod row;
 
-use super::measure::{Run, alone, by_turns};
+use super::measure::{Run, Runs, alone, by_turns};
 use crate::Failure;
+use floor::Floor;
 use ground::Ground;
 use row::{Goal, Row};
 use std::time::Duration;
@@ -71,6 +73,8 @@ struct Map {
     /// The peer takes minutes.
     slow: bool,
     memory: Memory,
+    /// How far ours is from the floor is told too.
+    floor: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -93,6 +97,7 @@ fn maps(ground: &Ground) -> [Map; 3] {
             at_least: [12.0, 20.0],
             slow: false,
             memory: Memory::AtMost(1.0 / 3.0),
+            floor: true,
         },
         Map {
             work: format!("YAML, one flat map of {flat} values"),
@@ -101,6 +106,7 @@ fn maps(ground: &Ground) -> [Map; 3] {
             at_least: [100.0, 150.0],
             slow: true,
             memory: Memory::Told,
+            floor: false,
         },
         Map {
             work: format!("JSON, one flat map of {flat} values"),
@@ -109,6 +115,7 @@ fn maps(ground: &Ground) -> [Map; 3] {
             at_least: [800.0, 100.0],
             slow: true,
             memory: Memory::Ignored,
+            floor: false,
         },
     ]
 }
@@ -118,11 +125,23 @@ impl Map {
         ground.write(self.file, &self.text)?;
         let sealed = ground.seal_copy(self.file)?;
         let encrypt = ["encrypt", "--age", ground.recipient(), self.file];
-        self.row(ground, "encrypt", self.at_least[0], &encrypt)?;
-        self.row(ground, "decrypt", self.at_least[1], &["decrypt", &sealed])
+        let encrypting = self.row(ground, "encrypt", self.at_least[0], &encrypt)?;
+        let decrypting = self.row(ground, "decrypt", self.at_least[1], &["decrypt", &sealed])?;
+        if self.floor {
+            let floor = Floor::measure(&ground.path(self.file), &ground.path(&sealed))?;
+            println!(
+                "{}",
+                floor.row("encrypting", &Floor::ENCRYPT, encrypting.shortest())
+            );
+            println!(
+                "{}",
+                floor.row("decrypting", &Floor::DECRYPT, decrypting.shortest())
+            );
+        }
+        Ok(())
     }
 
-    fn row(&self, ground: &Ground, verb: &str, at_least: f64, arguments: &[&str]) -> Result<(), Failure> {
+    fn row(&self, ground: &Ground, verb: &str, at_least: f64, arguments: &[&str]) -> Result<Runs, Failure> {
         let (ours, theirs) = match self.memory {
             Memory::Ignored => (&ground.ours, &ground.theirs),
             Memory::Told | Memory::AtMost(_) => (&ground.ours_measured, &ground.theirs_measured),
@@ -136,7 +155,7 @@ impl Map {
         let work = format!("{verb} {}", self.work);
         let row = Row::new(&work, Goal::Ratio(at_least), &ours, theirs.as_ref());
         row.memory(self.memory).print();
-        Ok(())
+        Ok(ours)
     }
 }
 

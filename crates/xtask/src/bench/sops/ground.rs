@@ -85,7 +85,8 @@ impl Ground {
         &self.recipient
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    /// Where the file `path` of the ground stands.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
         self.home.home().join(path)
     }
 

@@ -1,6 +1,7 @@
 //! Ctrl-C, and requests to end: exit 85, nothing left behind.
 //!
-//! One sleeping thread waits for SIGINT, SIGTERM and SIGHUP. What must not outlive the program (temporary
+//! One sleeping thread waits for SIGINT, SIGTERM and SIGHUP from the moment on when there is something to undo; before,
+//! and in commands that only print, a signal ends the program as it ends any other. What must not outlive the program (temporary
 //! files and folders, a terminal without echo, an editor) is registered while it exists; the thread undoes it
 //! and exits. A file is made and registered in one step under the registry's lock, which the thread takes and
 //! never gives back, so nothing can appear behind its back.
@@ -10,7 +11,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ use rustix::termios::{OptionalActions, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error};
 
 /// Something that must be undone if the program is told to end.
 #[allow(dead_code, reason = "for commands that run other programs, which come next")]
@@ -64,43 +65,44 @@ impl Drop for Forwarding {
 
 #[derive(Default)]
 struct Registry {
+    watching: bool,
     next: u64,
     pending: Vec<(u64, Undo)>,
     foreground: Option<Pid>,
 }
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    watching: false,
     next: 0,
     pending: Vec::new(),
     foreground: None,
 });
 
-/// Starts watching. Called once, first thing in `main`.
-///
-/// # Errors
-/// When the system refuses a signal handler or a thread.
-pub(crate) fn watch() -> Result<()> {
-    let refused = |error: std::io::Error| Error::new(Code::Generic, "cannot watch for signals").cause(&error);
+/// Starts watching.
+fn watch() -> io::Result<()> {
     let wanted = [SIGINT, SIGTERM, SIGHUP]
         .into_iter()
         .filter(|signal| *signal != SIGHUP || !hangup_ignored());
-    let mut signals = Signals::new(wanted).map_err(refused)?;
+    let mut signals = Signals::new(wanted)?;
     let wait = move || {
         for signal in signals.forever() {
             received(signal);
         }
     };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(wait)
-        .map_err(refused)?;
+    std::thread::Builder::new().name("signals".into()).spawn(wait)?;
     Ok(())
 }
 
-/// Makes something and registers how to undo it, in one step that no signal can split. Nothing is registered
-/// when `make` fails.
-pub(crate) fn guard<T, E>(undo: Undo, make: impl FnOnce() -> Result<T, E>) -> Result<(Pending, T), E> {
+/// Makes something and registers how to undo it, in one step that no signal can split.
+///
+/// # Errors
+/// That of `make`, and when the system refuses a signal handler or a thread; then nothing is registered.
+pub(crate) fn guard<T>(undo: Undo, make: impl FnOnce() -> io::Result<T>) -> io::Result<(Pending, T)> {
     let mut registry = registry();
+    if !registry.watching {
+        watch()?;
+        registry.watching = true;
+    }
     let made = make()?;
     let id = registry.next;
     registry.next += 1;
@@ -182,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_made_is_registered_until_dropped() {
-        let made = guard(Undo::Folder("/nonexistent/a".into()), || Ok::<_, ()>(7));
+        let made = guard(Undo::Folder("/nonexistent/a".into()), || Ok(7));
         let (pending, value) = made.expect("made");
         assert_eq!(value, 7);
         let id = pending.0;
@@ -193,7 +195,12 @@ mod tests {
 
     #[test]
     fn what_could_not_be_made_is_not_registered() {
-        assert!(guard(Undo::Folder("/nonexistent/b".into()), || Err::<(), _>("no")).is_err());
+        assert!(
+            guard(Undo::Folder("/nonexistent/b".into()), || Err::<(), _>(
+                io::ErrorKind::Other.into()
+            ))
+            .is_err()
+        );
         let is_b = |undo: &Undo| matches!(undo, Undo::Folder(path) if path.ends_with("b"));
         assert!(!registry().pending.iter().any(|(_, undo)| is_b(undo)));
     }

@@ -24,8 +24,7 @@ fn main() -> ExitCode {
     let (global, command) = commands::parse();
     let ui = ui::Ui::new(global.manner());
     hardening::no_core_dumps();
-    let done = interrupt::watch().and_then(|()| commands::run(global, command));
-    match done {
+    match commands::run(global, command) {
         Ok(code) => code,
         Err(error) => {
             ui.error(&error);

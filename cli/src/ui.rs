@@ -171,7 +171,8 @@ impl Ui {
         let terminal = std::fs::File::open("/dev/tty").map_err(|cause| none(&cause))?;
         let modes = rustix::termios::tcgetattr(&terminal).map_err(|errno| none(&errno.into()))?;
         // A signal in the middle puts the echo back.
-        let keep = interrupt::guard(Undo::Terminal(Box::new(modes)), || Ok::<_, Error>(()))?;
+        let keep =
+            interrupt::guard(Undo::Terminal(Box::new(modes)), || Ok(())).map_err(|cause| none(&cause))?;
         let typed = self.around_bar(|| rpassword::prompt_password(escape::escape(question)));
         drop(keep);
         match typed {

@@ -61,7 +61,7 @@ impl Workbench {
         let home = std::env::home_dir();
         let sources = AgeSources::from_env(&|name| std::env::var_os(name), home.as_deref());
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
+            .enable_time()
             .build()
             .map_err(|cause| Error::new(Code::Generic, "cannot start").cause(&cause))?;
         Ok(Self {

@@ -47,11 +47,11 @@ impl Temporary {
                 folder: folder.clone(),
                 name: name.clone(),
             };
-            let open = || retry_on_intr(|| rustix::fs::openat(folder, &name, flags, mode));
+            let open = || Ok(retry_on_intr(|| rustix::fs::openat(folder, &name, flags, mode))?);
             let (pending, file) = match interrupt::guard(undo, open) {
                 Ok(made) => made,
-                Err(Errno::EXIST) => continue,
-                Err(errno) => return Err(errno.into()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
             };
             let made = Self {
                 folder: folder.clone(),

@@ -103,14 +103,20 @@ impl<'a> Plan<'a> {
 
     /// Writes the authenticated path of `job` into `out`, which is cleared first.
     pub(crate) fn aad(&self, job: &Job<'_>, out: &mut Vec<u8>) {
+        let (prefix, key) = self.path(job);
         out.clear();
-        out.extend_from_slice(&self.prefixes[job.prefix.0..job.prefix.1]);
-        if let Some(key) = job.key {
+        out.extend_from_slice(prefix);
+        if let Some(key) = key {
             out.extend_from_slice(key);
             out.push(b':');
         } else if out.is_empty() {
             out.push(b':');
         }
+    }
+
+    /// The path of `job`: its container's, with a colon behind each key, and its own key.
+    pub(crate) fn path(&self, job: &Job<'a>) -> (&[u8], Option<&'a [u8]>) {
+        (&self.prefixes[job.prefix.0..job.prefix.1], job.key)
     }
 
     /// Marks the aliases that cannot stay: a reader would find sealed text, or text to be sealed, below them.

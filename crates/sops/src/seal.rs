@@ -18,7 +18,7 @@ use crate::mac::seal_mac;
 use crate::metadata::{Metadata, flatten};
 use crate::open::{integrity_mode, plan as plan_sealed, selector};
 use crate::parallel;
-use crate::plan::{Plan, Subject, locate};
+use crate::plan::{Job, Plan, Subject, locate};
 use crate::restore::restore;
 use crate::reuse::{BlockText, Reuse};
 use crate::spell::spellings;
@@ -174,20 +174,13 @@ pub fn block_value(document: &Document, metadata: &Metadata) -> document::Value 
 
 /// Whether every job of the sealed form has the text and the path of the author's job with its number.
 fn stands_as_sealed(plan: &Plan<'_>, texts: &Texts, again: &Document, sealed_plan: &Plan<'_>) -> bool {
-    let (mut path, mut sealed_path) = (Vec::new(), Vec::new());
-    plan.jobs.len() == sealed_plan.jobs.len()
-        && plan
-            .jobs
-            .iter()
-            .zip(&sealed_plan.jobs)
-            .enumerate()
-            .all(|(index, (job, sealed))| {
-                plan.aad(job, &mut path);
-                sealed_plan.aad(sealed, &mut sealed_path);
-                matches!(job.subject, Subject::Leaf(_)) == matches!(sealed.subject, Subject::Leaf(_))
-                    && path == sealed_path
-                    && values::text(again, sealed) == texts.get(index)
-            })
+    let is_leaf = |job: &Job<'_>| matches!(job.subject, Subject::Leaf(_));
+    let same = |(index, (job, sealed)): (usize, (&Job<'_>, &Job<'_>))| {
+        is_leaf(job) == is_leaf(sealed)
+            && plan.path(job) == sealed_plan.path(sealed)
+            && values::text(again, sealed) == texts.get(index)
+    };
+    plan.jobs.len() == sealed_plan.jobs.len() && plan.jobs.iter().zip(&sealed_plan.jobs).enumerate().all(same)
 }
 
 /// Names the place at which the restored text first differs from the author's.

@@ -156,6 +156,10 @@ fn number(text: &str) -> Result<Scalar<'_>, Untyped> {
 
 /// Whether plain text spells a whole number that does not fit into 64 bits with sign.
 pub(crate) fn is_big_integer(text: &[u8]) -> bool {
+    // The shortest is `0x` and sixteen digits.
+    if text.len() < 18 || !matches!(text[0], b'0'..=b'9' | b'+' | b'-') {
+        return false;
+    }
     let Ok(text) = std::str::from_utf8(text) else {
         return false;
     };

@@ -1,9 +1,9 @@
 //! Faults at every system call: a program is run again and again, and each time one more of its calls fails or kills it.
 //!
-//! [`Sweep`] first traces a clean run and notes, per system call and per thread, which calls touch the folder under test.
-//! Then it repeats the run once for each of them with `strace --inject`, and hands each outcome to the test. Where the
-//! folder is not given it counts K = 1, 2, ... until a run ends without an injection. A sweep that injected nothing is
-//! an error: a harness that proves nothing must not pass.
+//! [`Sweep`] first traces a clean run and notes, per system call and per thread, which calls there are, or which of them
+//! touch the folder under test. Then it repeats the run once for each of them with `strace --inject`, and hands each
+//! outcome to the test. Without a plan it counts K = 1, 2, ... until a run ends without an injection. A sweep that
+//! injected nothing is an error: a harness that proves nothing must not pass.
 //!
 //! `strace` counts `when=` per thread, and so does the plan; a call that another thread makes instead is simply hit, too.
 
@@ -47,6 +47,8 @@ pub enum Fault {
     Kill,
     /// The call does nothing and fails with this error, such as `ENOSPC`.
     Error(&'static str),
+    /// The call and all later ones of its kind in its thread do nothing and fail: a full disk stays full.
+    Lasting(&'static str),
 }
 
 /// One injected fault.
@@ -66,14 +68,39 @@ pub struct Sweep {
     strace: PathBuf,
     calls: Vec<String>,
     fault: Fault,
-    touching: Option<PathBuf>,
+    plan: Plan,
     /// Of the planned calls so many are taken, spread evenly.
     spread: usize,
+    /// From which of them on.
+    from: usize,
     /// Runs after which the sweep gives up: a program that never ends cleanly.
     at_most: usize,
 }
 
+/// Where the faults go.
+#[derive(Debug, Clone)]
+enum Plan {
+    /// At each call until a run ends without one.
+    UntilClean,
+    /// At the calls of a clean run that touch the folder.
+    Touching(PathBuf),
+    /// At all calls of a clean run.
+    All,
+}
+
 impl Sweep {
+    /// Injects `fault` at every system call that a clean run makes, whatever it is.
+    ///
+    /// # Errors
+    /// [`peers::Missing`], if there is no `strace`.
+    pub fn everywhere(fault: Fault) -> Result<Self, peers::Missing> {
+        let sweep = Self::new(fault, ["all"])?;
+        Ok(Self {
+            plan: Plan::All,
+            ..sweep
+        })
+    }
+
     /// Injects `fault` at each of `calls`, the system calls' names.
     ///
     /// # Errors
@@ -87,21 +114,28 @@ impl Sweep {
             strace: peers::strace()?,
             calls,
             fault,
-            touching: None,
+            plan: Plan::UntilClean,
             spread: usize::MAX,
+            from: 0,
             at_most: 10_000,
         })
     }
 
     /// Only calls that name something below `folder`, or that act on an open file below it.
     pub fn touching(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.touching = Some(folder.into());
+        self.plan = Plan::Touching(folder.into());
         self
     }
 
-    /// Injects at no more than `runs` of the calls that [`Sweep::touching`] plans, spread evenly over all of them.
+    /// Injects at no more than `runs` of the planned calls, spread evenly over all of them.
     pub fn spread(mut self, runs: usize) -> Self {
         self.spread = runs;
+        self
+    }
+
+    /// Begins the spread at another of the planned calls, so that several small sweeps meet different ones.
+    pub fn from(mut self, number: usize) -> Self {
+        self.from = number;
         self
     }
 
@@ -121,12 +155,17 @@ impl Sweep {
         mut prepare: impl FnMut() -> io::Result<(Tool, Vec<OsString>)>,
         mut check: impl FnMut(&Injection, &Output) -> io::Result<()>,
     ) -> io::Result<usize> {
-        let plan = match &self.touching {
-            Some(folder) => Some(self.plan(folder, &mut prepare)?),
-            None => None,
+        let plan = match &self.plan {
+            Plan::UntilClean => None,
+            Plan::Touching(folder) => Some(self.planned(Some(folder), &mut prepare)?),
+            Plan::All => Some(self.planned(None, &mut prepare)?),
+        };
+        let calls: Vec<String> = match &plan {
+            Some(plan) => plan.keys().cloned().collect(),
+            None => self.calls.clone(),
         };
         let mut injected = 0;
-        for call in &self.calls {
+        for call in &calls {
             let indices: Box<dyn Iterator<Item = usize>> = match &plan {
                 Some(plan) => Box::new(plan.get(call).into_iter().flatten().copied()),
                 None => Box::new(1..),
@@ -172,23 +211,28 @@ impl Sweep {
     ) -> io::Result<Option<Output>> {
         let what = match injection.fault {
             Fault::Kill => "signal=SIGKILL".to_owned(),
-            Fault::Error(name) => format!("error={name}"),
+            Fault::Error(name) | Fault::Lasting(name) => format!("error={name}"),
         };
-        let expression = format!("inject={}:{what}:when={}", injection.call, injection.index);
+        let on = if matches!(injection.fault, Fault::Lasting(_)) {
+            "+"
+        } else {
+            ""
+        };
+        let expression = format!("inject={}:{what}:when={}{on}", injection.call, injection.index);
         let (output, trace) = self.trace(&injection.call, &["-e", &expression], tool, arguments)?;
         let happened = trace.contains("(INJECTED)") || trace.contains("+++ killed by SIGKILL +++");
         Ok(happened.then_some(output))
     }
 
-    /// For each call the numbers, per thread, of those that touch `folder` in a clean run.
-    fn plan(
+    /// For each call the numbers, per thread, of those in a clean run, or of those that touch `folder`.
+    fn planned(
         &self,
-        folder: &Path,
+        folder: Option<&Path>,
         prepare: &mut impl FnMut() -> io::Result<(Tool, Vec<OsString>)>,
     ) -> io::Result<BTreeMap<String, BTreeSet<usize>>> {
         let (tool, arguments) = prepare()?;
         let (_, trace) = self.trace(&self.calls.join(","), &["-y"], &tool, &arguments)?;
-        Ok(thinned(touching(&trace, folder), self.spread))
+        Ok(thinned(touching(&trace, folder), self.spread, self.from))
     }
 
     /// Runs the program under `strace` and returns what it did and the trace.
@@ -220,8 +264,8 @@ impl Sweep {
 }
 
 /// Reads lines such as `4711 openat(AT_FDCWD</work>, "secrets.yaml", O_RDONLY) = 3</work/secrets.yaml>`.
-fn touching(trace: &str, folder: &Path) -> BTreeMap<String, BTreeSet<usize>> {
-    let folder = folder.to_string_lossy();
+fn touching(trace: &str, folder: Option<&Path>) -> BTreeMap<String, BTreeSet<usize>> {
+    let folder = folder.map(Path::to_string_lossy);
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut plan: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
     for line in trace.lines() {
@@ -241,21 +285,28 @@ fn touching(trace: &str, folder: &Path) -> BTreeMap<String, BTreeSet<usize>> {
         }
         let count = counts.entry((pid, call)).or_default();
         *count += 1;
-        if arguments.contains(folder.as_ref()) {
+        if folder
+            .as_ref()
+            .is_none_or(|folder| arguments.contains(folder.as_ref()))
+        {
             plan.entry(call.to_owned()).or_default().insert(*count);
         }
     }
     plan
 }
 
-/// `runs` of the planned calls, evenly spread, the first and the last among them.
-fn thinned(plan: BTreeMap<String, BTreeSet<usize>>, runs: usize) -> BTreeMap<String, BTreeSet<usize>> {
+/// `runs` of the planned calls, evenly spread; shifted by `from`, else the first and the last are among them.
+fn thinned(
+    plan: BTreeMap<String, BTreeSet<usize>>,
+    runs: usize,
+    from: usize,
+) -> BTreeMap<String, BTreeSet<usize>> {
     let total: usize = plan.values().map(BTreeSet::len).sum();
     if total <= runs {
         return plan;
     }
     let chosen: BTreeSet<usize> = (0..runs)
-        .map(|run| run * (total - 1) / runs.saturating_sub(1).max(1))
+        .map(|run| (from + run * (total - 1) / runs.saturating_sub(1).max(1)) % total)
         .collect();
     let mut at = 0;
     plan.into_iter()
@@ -270,126 +321,4 @@ fn thinned(plan: BTreeMap<String, BTreeSet<usize>>, runs: usize) -> BTreeMap<Str
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn writer(folder: &Path) -> io::Result<(Tool, Vec<OsString>)> {
-        std::fs::write(folder.join("file"), "old")?;
-        let script = "printf new > file.tmp && mv file.tmp file";
-        Ok((
-            Tool::new("/bin/sh")?.dir(folder),
-            vec!["-c".into(), script.into()],
-        ))
-    }
-
-    #[test]
-    fn a_file_replaced_by_rename_survives_a_kill_at_every_call() -> io::Result<()> {
-        let folder = tempfile::tempdir()?;
-        let sweep = Sweep::new(Fault::Kill, FILE_CALLS)
-            .map_err(io::Error::other)?
-            .touching(folder.path());
-        let mut seen = BTreeSet::new();
-        let injected = sweep.run(
-            || writer(folder.path()),
-            |injection, _| {
-                seen.insert(injection.call.clone());
-                let text = std::fs::read_to_string(folder.path().join("file"))?;
-                if text == "old" || text == "new" {
-                    Ok(())
-                } else {
-                    Err(io::Error::other(text))
-                }
-            },
-        )?;
-        assert!(injected >= 3, "{injected}");
-        assert!(
-            seen.contains("openat") && seen.iter().any(|call| call.starts_with("rename")),
-            "{seen:?}"
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn a_file_written_in_place_is_caught() -> io::Result<()> {
-        let folder = tempfile::tempdir()?;
-        let sweep = Sweep::new(Fault::Error("ENOSPC"), ["write"])
-            .map_err(io::Error::other)?
-            .touching(folder.path());
-        let error = sweep
-            .run(
-                || {
-                    std::fs::write(folder.path().join("file"), "old")?;
-                    let script = "printf new > file";
-                    Ok((
-                        Tool::new("/bin/sh")?.dir(folder.path()),
-                        vec!["-c".into(), script.into()],
-                    ))
-                },
-                |_, _| match std::fs::read_to_string(folder.path().join("file"))?.as_str() {
-                    "" => Err(io::Error::other("the file is empty")),
-                    _ => Ok(()),
-                },
-            )
-            .unwrap_err();
-        assert!(error.to_string().contains("the file is empty"), "{error}");
-        Ok(())
-    }
-
-    #[test]
-    fn a_sweep_without_a_folder_ends_with_the_first_clean_run() -> io::Result<()> {
-        let sweep = Sweep::new(Fault::Error("EIO"), ["write"]).map_err(io::Error::other)?;
-        let mut codes = Vec::new();
-        let injected = sweep.run(
-            || {
-                Ok((
-                    Tool::new("/bin/sh")?,
-                    vec!["-c".into(), "echo a && echo b && echo c".into()],
-                ))
-            },
-            |_, output| {
-                codes.push(output.code);
-                Ok(())
-            },
-        )?;
-        assert!(
-            injected >= 3 && codes.iter().any(|code| *code != Some(0)),
-            "{codes:?}"
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn a_sweep_that_injects_nothing_fails() -> io::Result<()> {
-        let sweep = Sweep::new(Fault::Kill, ["linkat"]).map_err(io::Error::other)?;
-        let prepare = || Ok((Tool::new("/bin/true")?, Vec::new()));
-        assert!(sweep.run(prepare, |_, _| Ok(())).is_err());
-        Ok(())
-    }
-
-    #[test]
-    fn a_thinned_plan_keeps_both_ends() {
-        let plan = || {
-            BTreeMap::from([
-                ("a".to_owned(), (1..=6).collect()),
-                ("b".to_owned(), (3..=7).collect()),
-            ])
-        };
-        let thin = thinned(plan(), 4);
-        assert_eq!(thin["a"], BTreeSet::from([1, 4]));
-        assert_eq!(thin["b"], BTreeSet::from([3, 7]));
-        assert_eq!(thinned(plan(), 11), plan());
-        assert_eq!(thinned(plan(), 1).values().flatten().count(), 1);
-    }
-
-    #[test]
-    fn calls_are_counted_per_thread_and_resumed_ones_once() {
-        let trace = "7 openat(AT_FDCWD</x>, \"/lib/c\", O_RDONLY) = 3</lib/c>\n\
-                     7 openat(AT_FDCWD</x>, \"/d/f\", O_RDONLY <unfinished ...>\n\
-                     8 openat(AT_FDCWD</x>, \"/d/g\", O_RDONLY) = 4</d/g>\n\
-                     7 <... openat resumed>) = 3</d/f>\n\
-                     7 write(3</d/f>, \"x\", 1) = 1\n";
-        let plan = touching(trace, Path::new("/d"));
-        assert_eq!(plan["openat"], BTreeSet::from([1, 2]));
-        assert_eq!(plan["write"], BTreeSet::from([1]));
-    }
-}
+mod tests;

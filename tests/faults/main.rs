@@ -3,6 +3,7 @@
 mod cases;
 mod concurrent;
 mod crash;
+mod races;
 #[path = "../cli/scene.rs"]
 #[allow(dead_code, reason = "shared with suites that need other parts of it")]
 mod scene;

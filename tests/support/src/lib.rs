@@ -3,8 +3,8 @@
 //! Tests talk to the programs that users run: released and newest SOPS, age, strace, Node libraries. [`peers`] finds or
 //! installs each of them once per machine, pinned by version and hash. Around them stand the harnesses that more than
 //! one test crate needs: programs with a clean environment ([`run`]), injected system call faults ([`strace`]), inputs
-//! ([`corpus`], [`generate`], [`suites`]), keys ([`keys`]), the search for leaked secrets ([`canary`]) and the switch
-//! between small and full counts ([`tier`]).
+//! ([`corpus`], [`generate`], [`suites`]), keys ([`keys`]), the search for leaked secrets ([`canary`]), also through time
+//! ([`timing`]), and the switch between small and full counts ([`tier`]).
 //!
 //! All inputs are functions of a seed: a failure names its seed, and the seed repeats it.
 //!
@@ -22,3 +22,4 @@ pub mod run;
 pub mod strace;
 pub mod suites;
 pub mod tier;
+pub mod timing;

@@ -95,7 +95,8 @@ fn a_sweep_everywhere_kills_at_every_call_of_a_clean_run() -> io::Result<()> {
     let injected = sweep.run(
         || writer(folder.path()),
         |injection, output| {
-            assert_eq!((output.code, output.signal), (None, Some(9)), "{injection:?}");
+            // Either the shell is killed or `mv`, which the shell reports.
+            assert!(!output.success(), "{injection:?}");
             seen.insert(injection.call.clone());
             states.insert(std::fs::read_to_string(folder.path().join("file"))?);
             Ok(())

@@ -110,6 +110,13 @@ impl Ui {
         }
     }
 
+    /// Tells who sits at a terminal that the program waits for them to type its input.
+    pub(crate) fn awaits_stdin(&self) {
+        if io::stdin().is_terminal() {
+            self.hint("reading the standard input, up to Ctrl-D; a file can be named instead");
+        }
+    }
+
     /// A detail on stderr, from this level of `--verbose` on.
     pub(crate) fn detail(&self, level: u8, text: &str) {
         if self.manner.verbose >= level {

@@ -138,9 +138,11 @@ impl Command {
     }
 
     /// The exit code of the command on a file on which it has been done already.
-    pub fn again(self) -> i32 {
+    pub fn again(self, kind: Kind) -> i32 {
         match self {
             Self::Encrypt => 203,
+            // The plaintext of a binary file is not even JSON.
+            Self::Decrypt if kind == Kind::Binary => 2,
             Self::Decrypt => 1,
             Self::Unset => 91,
             Self::Seal | Self::Set | Self::Rotate => 0,

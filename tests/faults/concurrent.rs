@@ -72,3 +72,32 @@ fn a_hundred_writers_lose_nothing() -> Result {
     }
     Ok(())
 }
+
+/// Identities are added to one file, too: of those that were told none is lost.
+#[test]
+fn identities_made_at_once_are_all_kept() -> Result {
+    let scene = Scene::new(EVERYTHING)?;
+    let home = scene.path("home");
+    std::fs::create_dir(&home)?;
+    let tool = || -> Result<_> { Ok(scene.tool(env!("CARGO_BIN_EXE_seal"), &[])?.env("HOME", &home)) };
+    let told: Vec<Result<String>> = std::thread::scope(|scope| {
+        let one = || -> Result<String> {
+            let output = tool()?.run(["keys", "new"])?.expect_success()?;
+            let text = String::from_utf8(output)?;
+            let recipient = text.lines().find_map(|line| line.strip_prefix("recipient: "));
+            Ok(recipient.ok_or("no recipient was told")?.to_owned())
+        };
+        let makers: Vec<_> = (0..20).map(|_| scope.spawn(one)).collect();
+        let joined = makers.into_iter().map(|maker| maker.join());
+        joined
+            .map(|told| told.unwrap_or_else(|_| Err("a maker panicked".into())))
+            .collect()
+    });
+    let listed = tool()?.run(["keys", "list"])?.out();
+    for recipient in told {
+        let recipient = recipient?;
+        assert!(listed.contains(&recipient), "{recipient} is lost:\n{listed}");
+    }
+    assert_eq!(listed.lines().count(), 20);
+    Ok(())
+}

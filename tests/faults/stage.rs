@@ -276,7 +276,11 @@ impl Stage {
             self.make_writable()?;
         }
         let output = self.tool()?.run(self.arguments())?;
-        let expected = if done { self.case.command.again() } else { 0 };
+        let expected = if done {
+            self.case.command.again(self.case.kind)
+        } else {
+            0
+        };
         if output.code != Some(expected) && output.code != Some(0) {
             return Err(io::Error::other(format!("the next run: {}", ended(&output))));
         }

@@ -49,9 +49,11 @@ impl Check {
                 .ui
                 .record(&serde_json::json!({ "files": files, "sealed": sealed, "problems": problems }))?;
         } else {
-            bench
-                .ui
-                .say(&format!("{files} files, {sealed} sealed, {problems} problems"))?;
+            bench.ui.say(&format!(
+                "{}, {sealed} sealed, {}",
+                counted(files, "file"),
+                counted(problems, "problem")
+            ))?;
         }
         Ok(if problems == 0 {
             ExitCode::SUCCESS
@@ -97,6 +99,11 @@ impl Check {
         }
         if errors.is_empty() { Ok(true) } else { Err(errors) }
     }
+}
+
+/// `1 file`, `2 files`
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A file without metadata that a rule names: an error for every value that should be sealed.

@@ -67,7 +67,10 @@ impl Decrypt {
         let file = self.files.first().filter(|file| *file != Path::new("-"));
         let source = match file {
             Some(file) => files::read(file, bench.global.max_size)?,
-            None => files::read_stdin(bench.global.max_size)?,
+            None => {
+                bench.ui.awaits_stdin();
+                files::read_stdin(bench.global.max_size)?
+            }
         };
         let name = self
             .filename_override

@@ -65,7 +65,10 @@ impl Encrypt {
         }
         let source = match &file {
             Some(file) => files::read(file, cap)?,
-            None => files::read_stdin(cap)?,
+            None => {
+                bench.ui.awaits_stdin();
+                files::read_stdin(cap)?
+            }
         };
         let sealed = bench.seal_new(&name, format, source, &recipe)?;
         refuse_nothing(&name, sealed.count)?;
@@ -137,9 +140,11 @@ fn no_rule(name: &Path, policy: bool) -> Error {
     } else {
         Code::ConfigNotFound
     };
-    Error::new(code, text)
-        .file(name)
-        .hint("name a recipient with --age, or write a policy with `seal init`")
+    Error::new(code, text).file(name).hint(if policy {
+        "name a recipient with --age, or add a rule whose path_regex matches the file to .sops.yaml"
+    } else {
+        "name a recipient with --age, or write a policy with `seal init`"
+    })
 }
 
 fn refuse_nothing(name: &Path, count: usize) -> Result<()> {
@@ -149,6 +154,6 @@ fn refuse_nothing(name: &Path, count: usize) -> Result<()> {
     Err(
         Error::new(Code::EncryptTree, "nothing in this file is selected to be sealed")
             .file(name)
-            .hint("the rule selects no value; `seal check` shows what a rule selects"),
+            .hint("its rule, or the flags, select no value of this file"),
     )
 }

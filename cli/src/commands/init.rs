@@ -27,7 +27,10 @@ pub(crate) struct Init {
 
 impl Init {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
-        let policy = self.folder.join(NAME);
+        let policy = match self.folder.as_path() {
+            here if here == Path::new(".") => PathBuf::from(NAME),
+            folder => folder.join(NAME),
+        };
         if policy.exists() {
             return Err(Error::new(Code::Conflict, "there is a policy already").file(&policy));
         }
@@ -64,7 +67,7 @@ impl Init {
         )?;
         bench.ui.report("wrote", &policy, None)?;
         bench.ui.hint(&format!(
-            "{} next: put secrets into files that the rule names, then run `seal`",
+            "{}put secrets into files that a rule's path_regex names, then run `seal`",
             what_is_here(&self.folder)
         ));
         Ok(ExitCode::SUCCESS)
@@ -111,6 +114,6 @@ fn what_is_here(folder: &Path) -> String {
     if found.is_empty() {
         String::new()
     } else {
-        format!("found here: {};", found.join(", "))
+        format!("found here: {}; ", found.join(", "))
     }
 }

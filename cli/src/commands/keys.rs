@@ -1,12 +1,12 @@
 //! `seal keys`: age identities.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use key_providers::age::{AgeProvider, AgeSources, generate};
 
 use crate::error::{Code, Error, Result};
-use crate::files::{self, Access, Existing};
+use crate::files::{self, Access, Existing, Target};
 use crate::workbench::Workbench;
 
 /// Make and list age identities
@@ -60,23 +60,13 @@ pub(super) fn make_identity(output: Option<PathBuf>) -> Result<(PathBuf, String)
     };
     let random = |_| Error::new(Code::Generic, "the system's random source failed");
     let (identity, recipient) = generate().map_err(random)?;
-    let mut text = secret::SecretBytes::default();
-    let out = text.expose_mut();
-    let (existing, before) = match (&output, path.exists()) {
-        (None, true) => (Existing::Replace, files::read(&path, files::Cap::default())?),
-        _ => (Existing::Refuse, secret::SecretBytes::default()),
-    };
-    out.extend_from_slice(before.expose());
-    if !out.is_empty() && !out.ends_with(b"\n") {
-        out.push(b'\n');
-    }
-    out.extend_from_slice(
-        format!(
-            "# created: {}\n# public key: {recipient}\n",
-            crate::workbench::now()
-        )
-        .as_bytes(),
+    let mut entry = secret::SecretBytes::default();
+    let out = entry.expose_mut();
+    let comments = format!(
+        "# created: {}\n# public key: {recipient}\n",
+        crate::workbench::now()
     );
+    out.extend_from_slice(comments.as_bytes());
     out.extend_from_slice(identity.expose());
     out.push(b'\n');
     if let Some(folder) = path.parent() {
@@ -86,8 +76,32 @@ pub(super) fn make_identity(output: Option<PathBuf>) -> Result<(PathBuf, String)
                 .cause(&cause)
         })?;
     }
-    files::create_fresh(&path, text.expose(), Access::Private, existing)?;
+    match files::create_fresh(&path, entry.expose(), Access::Private, Existing::Refuse) {
+        Err(_) if output.is_none() && path.is_file() => append(&path, entry.expose())?,
+        made => made?,
+    }
     Ok((path, recipient))
+}
+
+/// Adds an identity to those in a file, under its lock: nobody's is lost. From now on only its owner may read it.
+fn append(path: &Path, entry: &[u8]) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let closed = std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 == 0);
+    if !closed {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(|cause| {
+            Error::new(Code::Write, "its permissions cannot be set")
+                .file(path)
+                .cause(&cause)
+        })?;
+    }
+    let (target, mut text) = Target::open(path, files::Cap::default())?;
+    let out = text.expose_mut();
+    if !out.is_empty() && !out.ends_with(b"\n") {
+        out.push(b'\n');
+    }
+    out.extend_from_slice(entry);
+    // A second name that keeps the old content keeps all that was in it.
+    target.replace(text.expose()).map(drop)
 }
 
 fn default_file() -> Result<PathBuf> {

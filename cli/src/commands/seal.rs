@@ -95,15 +95,21 @@ impl Seal {
         {
             return self.sealed(bench, path, format, file, repository);
         }
-        let Some((_, Some(rule))) = bench.rule(path)? else {
-            if !found.explicit {
-                return Ok(Outcome::NotOurs);
+        let rule = match bench.rule(path)? {
+            Some((_, Some(rule))) => rule,
+            _ if !found.explicit => return Ok(Outcome::NotOurs),
+            other => {
+                return Err(
+                    Error::new(Code::ConfigNotFound, "no rule of a policy names this file")
+                        .file(path)
+                        .hint(if other.is_some() {
+                            "add a rule whose path_regex matches it to .sops.yaml; \
+                             `seal encrypt -i --age RECIPIENT FILE` needs none"
+                        } else {
+                            "`seal init` writes a policy; `seal encrypt -i --age RECIPIENT FILE` needs none"
+                        }),
+                );
             }
-            return Err(
-                Error::new(Code::ConfigNotFound, "no rule of a policy names this file")
-                    .file(path)
-                    .hint("`seal init` writes a policy; `seal encrypt -i --age RECIPIENT FILE` needs none"),
-            );
         };
         if rule.path_regex.is_none() && !found.explicit {
             return Ok(Outcome::NoPath);
@@ -235,6 +241,30 @@ impl Seal {
         replace(bench, path, target, sealed.bytes.expose())?;
         Ok(Outcome::Sealed("changes"))
     }
+}
+
+/// Why a run without an error had nothing to do, in words.
+fn why_nothing(bench: &Workbench, paths: &[PathBuf], in_order: u64) -> String {
+    if in_order > 0 {
+        let files = if in_order == 1 { "file is" } else { "files are" };
+        return format!("{in_order} sealed {files} in order");
+    }
+    let policy = paths
+        .iter()
+        .any(|path| matches!(bench.rule(&path.join("file")), Ok(Some(_))));
+    if policy {
+        "no file here has a name that a path_regex of the policy matches".to_owned()
+    } else {
+        "there is no policy yet; `seal init` writes one".to_owned()
+    }
+}
+
+/// Whether a path could be meant as the name of a command.
+fn is_word(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes
+        .iter()
+        .all(|byte| byte.is_ascii_lowercase() || *byte == b'-')
 }
 
 /// The last version of the file in git, if it verifies.

@@ -47,7 +47,8 @@ pub(crate) struct Set {
 impl Set {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
         let path = super::tree_path(&self.path)?;
-        let value = self.value.read(&bench.ui, "Value:", bench.global.max_size)?;
+        let question = format!("Value of {path}, not shown: ");
+        let value = self.value.read(&bench.ui, &question, bench.global.max_size)?;
         let value = json(bench, value, self.string)?;
         let edit = |document: &Document, edits: &mut Edits| document.set(&path, &value, edits);
         let change = Change {
@@ -106,9 +107,6 @@ impl Change {
         let (path, limits) = (self.file.as_path(), bench.limits());
         let refuse = |error: document::Error| Error::from((path, error));
         let (target, source) = Target::open(path, bench.global.max_size)?;
-        if let Some(text) = target.warning() {
-            bench.ui.warn(Some(path), &text);
-        }
         let file = bench
             .read_sealed(path, self.format, source)?
             .ok_or_else(|| super::not_sealed(path))?;

@@ -71,14 +71,8 @@ impl Target {
         &self.place.path
     }
 
-    /// What the user should know before the file is replaced, in words.
-    pub(crate) fn warning(&self) -> Option<String> {
-        let others = self.seen.st_nlink.saturating_sub(1);
-        (others > 0).then(|| format!("has {others} other hard link(s), which keep the old content"))
-    }
-
     /// Puts `bytes` in place of the whole file. Permissions, owner, access list and attributes stay; what of
-    /// these could not be kept is returned in words.
+    /// these could not be kept, and what keeps the old content, is returned in words.
     ///
     /// # Errors
     /// Code 3 with the step and the cause, or because the file changed since it was opened. The old file is
@@ -92,7 +86,7 @@ impl Target {
         let temporary = Temporary::create(folder, Mode::from_raw_mode(0o600))
             .map_err(|cause| cannot_write(path, "cannot make a temporary file beside it", cause))?;
         temporary.write(bytes).map_err(failed("writing failed"))?;
-        let lost = attributes::keep(temporary.file(), &self.file, &self.seen)
+        let mut warnings = attributes::keep(temporary.file(), &self.file, &self.seen)
             .map_err(failed("its permissions cannot be kept"))?;
         temporary.sync().map_err(failed("syncing failed"))?;
         if !self
@@ -111,7 +105,13 @@ impl Target {
         sync_folder(folder).map_err(failed(
             "the new content is in place, but syncing the folder failed",
         ))?;
-        Ok(lost)
+        let others = self.seen.st_nlink.saturating_sub(1);
+        if others > 0 {
+            warnings.push(format!(
+                "has {others} other hard link(s), which keep the old content"
+            ));
+        }
+        Ok(warnings)
     }
 
     /// Whether the path still leads to the file that was opened, and the file to the bytes that were read.

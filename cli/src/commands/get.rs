@@ -20,7 +20,7 @@ pub(crate) struct Get {
     /// The sealed file
     file: PathBuf,
 
-    /// Which value, like ["key"][0]
+    /// Which value, like `["key"][0]`
     path: String,
 
     /// Do not check the MAC and the integrity field

@@ -23,7 +23,7 @@ pub(crate) struct Set {
     /// The sealed file
     file: PathBuf,
 
-    /// Which value, like ["key"][0]; what is missing on the way is made
+    /// Which value, like `["key"][0]`; what is missing on the way is made
     path: String,
 
     /// Take the value as a text, not as JSON; one line break at its end is dropped

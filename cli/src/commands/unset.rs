@@ -19,7 +19,7 @@ pub(crate) struct Unset {
     /// The sealed file
     file: PathBuf,
 
-    /// Which value, like ["key"][0]
+    /// Which value, like `["key"][0]`
     path: String,
 
     /// Do not check the MAC and the integrity field

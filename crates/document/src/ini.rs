@@ -7,7 +7,7 @@
 //!
 //! Comments follow sops: those above a section header belong to the section, as its first child; those above
 //! a key or behind its value come after that key. Comment lines that follow each other, blank lines between
-//! them or not, are one comment to sops, so they are one here and are sealed as one. See [`comment`] for how
+//! them or not, are one comment to sops, so they are one here and are sealed as one. See `comment` for how
 //! its text keeps the author's bytes. Comments that go-ini drops are in [`Tree::lost`].
 
 mod block;

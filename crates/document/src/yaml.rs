@@ -1,8 +1,8 @@
 //! YAML documents, read as sops reads them.
 //!
-//! granit-parser finds the nodes and their byte spans; what a scalar means ([`resolve`]), where a comment
-//! belongs ([`comments`]) and what sops' own YAML library refuses ([`strict`]) is decided here, so that a file
-//! that is taken means the same to both. Edits are byte ranges in the file's own style ([`edit`], [`block`]).
+//! granit-parser finds the nodes and their byte spans; what a scalar means (`resolve`), where a comment
+//! belongs (`comments`) and what sops' own YAML library refuses (`strict`) is decided here, so that a file
+//! that is taken means the same to both. Edits are byte ranges in the file's own style (`edit`, `block`).
 
 mod attach;
 pub(crate) mod block;

@@ -68,6 +68,11 @@ impl Run {
 pub(crate) fn everything() -> Result<(), Failure> {
     let mut run = Run::default();
     run.checks();
+    run.step("doc", || {
+        let mut command = cargo::command("doc --workspace --no-deps --locked --quiet");
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        cargo::succeed(command)
+    });
     run.step("deny", deny::check);
     run.step("servers", servers::check);
     run.tests("--workspace")

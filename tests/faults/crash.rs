@@ -6,14 +6,17 @@
 //! Small form: two of each a case, at calls all over the run. Campaign: every call, every error.
 
 use std::io::{self, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use support::random::Random;
 use support::run::Output;
 use support::strace::{FILE_CALLS, Fault, Injection, Sweep};
 use support::tier;
 
-use crate::cases::{self, Around, Case};
+use crate::cases::{self, Around, Case, Command, Kind};
 use crate::scene::{Result, ended, verdict};
 use crate::stage::{Stage, State};
 
@@ -53,6 +56,46 @@ fn a_kill_at_any_call_loses_nothing() -> Result {
 #[test]
 fn an_error_of_any_call_loses_nothing() -> Result {
     campaign("errors of system calls", tier::count(100, 1_000), errors)
+}
+
+/// Between two calls, and in the middle of a long one: a kill at a random time of a run on a big file.
+#[test]
+fn a_kill_at_any_moment_loses_nothing() -> Result {
+    let case = Case {
+        command: Command::Rotate,
+        kind: Kind::Binary,
+        around: Around::Nothing,
+        values: 300,
+    };
+    let stage = Stage::new(case)?;
+    let (tool, arguments) = stage.prepare()?;
+    let start = Instant::now();
+    tool.run(arguments)?.expect_success()?;
+    let length = start.elapsed().as_micros() as usize;
+    let (mut random, mut wrong, mut killed) = (Random::new(1), Vec::new(), 0);
+    let runs = tier::count(10, 1_000);
+    for _ in 0..runs {
+        let (tool, arguments) = stage.prepare()?;
+        let mut child = tool.command(arguments).spawn()?;
+        std::thread::sleep(Duration::from_micros(random.below(length) as u64));
+        child.kill()?;
+        let status = child.wait()?;
+        killed += usize::from(status.signal() == Some(9));
+        let output = Output {
+            code: status.code(),
+            signal: status.signal(),
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+        };
+        let checked = stage.states(&output).and_then(|_| stage.rerun());
+        wrong.extend(checked.err().map(|error| error.to_string()));
+    }
+    say(&format!(
+        "{killed} kills at random times, {runs} runs: {} files lost or damaged",
+        wrong.len()
+    ));
+    assert!(killed >= runs / 3, "only {killed} of {runs} runs were killed");
+    verdict(&wrong, runs, runs)
 }
 
 /// What became of one case.

@@ -300,7 +300,7 @@ fn the_commands_that_the_documents_name_exist() -> Result {
 /// Where nothing is done, or a word is no command, a newcomer is told what to do next.
 #[test]
 fn a_newcomer_is_not_left_alone() -> Result {
-    let text = "```console
+    let text = r#"```console
 $ seal
 hint: nothing to seal: there is no policy yet; `seal init` writes one
 $ seal status
@@ -321,15 +321,19 @@ hint: add a rule whose path_regex matches it to .sops.yaml; `seal encrypt -i --a
 $ mv .env a.enc.env; seal
 sealed a.enc.env (new)
 $ seal
-hint: nothing to seal: 1 sealed file is in order
+hint: nothing to seal: 1 file is in order
+$ echo 'k: v' > secret.yaml; seal
+hint: 1 file is named by a rule that selects nothing in it: not sealed (-v tells which)
+$ seal get a.enc.env '["A"]'
+1
 $ seal keys new
 …
 $ seal keys list
 age1…  …
 age1…  …
 ```
-";
-    assert_eq!(examples(text)?, 9);
+"#;
+    assert_eq!(examples(text)?, 11);
     Ok(())
 }
 

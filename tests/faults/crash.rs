@@ -71,16 +71,23 @@ fn a_kill_at_any_moment_loses_nothing() -> Result {
     let (tool, arguments) = stage.prepare()?;
     let start = Instant::now();
     tool.run(arguments)?.expect_success()?;
-    let length = start.elapsed().as_micros() as usize;
+    let mut length = start.elapsed().as_micros() as usize;
     let (mut random, mut wrong, mut killed) = (Random::new(1), Vec::new(), 0);
     let runs = tier::count(10, 1_000);
     for _ in 0..runs {
         let (tool, arguments) = stage.prepare()?;
         let mut child = tool.command(arguments).spawn()?;
-        std::thread::sleep(Duration::from_micros(random.below(length) as u64));
+        let pause = random.below(length);
+        std::thread::sleep(Duration::from_micros(pause as u64));
         child.kill()?;
         let status = child.wait()?;
-        killed += usize::from(status.signal() == Some(9));
+        // How long a run takes depends on what else the machine does: the pauses follow it.
+        if status.signal() == Some(9) {
+            killed += 1;
+            length += length / 8;
+        } else {
+            length = pause.max(1_000);
+        }
         let output = Output {
             code: status.code(),
             signal: status.signal(),
@@ -94,7 +101,7 @@ fn a_kill_at_any_moment_loses_nothing() -> Result {
         "{killed} kills at random times, {runs} runs: {} files lost or damaged",
         wrong.len()
     ));
-    assert!(killed >= runs / 3, "only {killed} of {runs} runs were killed");
+    assert!(killed >= runs / 4, "only {killed} of {runs} runs were killed");
     verdict(&wrong, runs, runs)
 }
 

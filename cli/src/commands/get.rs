@@ -1,5 +1,6 @@
 //! `seal get`: one value.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ use crate::workbench::Workbench;
 
 /// Print one value of a sealed file
 ///
-/// A text is printed as it is, without a line break; a map or list in the file's format.
+/// A text is printed as it is, without a line break unless to a terminal; a map or list in the file's format.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  seal get app.yaml '[\"db\"][\"password\"]'")]
 pub(crate) struct Get {
@@ -41,6 +42,9 @@ impl Get {
         let opened = bench.open(&self.file, file, self.ignore_mac, false)?.opened;
         let out = extract(&self.file, bench, format, opened.plaintext, &self.path, None)?;
         files::write_stdout(out.expose())?;
+        if !out.expose().ends_with(b"\n") && std::io::stdout().is_terminal() {
+            files::write_stdout(b"\n")?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -41,6 +41,17 @@ enum Outcome {
     NotOurs,
     /// Its rule names no path: a file is sealed under it only if it is named.
     NoPath,
+    /// A rule names it, but selects nothing in it.
+    NothingSelected,
+}
+
+/// How many files had which outcome.
+#[derive(Default)]
+struct Tally {
+    sealed: u64,
+    in_order: u64,
+    no_path: u64,
+    nothing_selected: u64,
 }
 
 impl Seal {
@@ -61,24 +72,21 @@ impl Seal {
         let mut failed = walk.errors;
         let repository = Mutex::new(repository);
         let outcomes = bench.for_each(&walk.files, |bench, found| self.one(bench, found, &repository))?;
-        let mut without_path = 0;
+        let mut tally = Tally::default();
         for (found, outcome) in walk.files.iter().zip(outcomes) {
             match outcome {
-                Ok(Outcome::Sealed(detail)) => bench.ui.report("sealed", &found.path, Some(detail))?,
-                Ok(Outcome::InOrder) => bench
-                    .ui
-                    .detail(1, &format!("in order {}", crate::escape::path(&found.path))),
-                Ok(Outcome::NoPath) => without_path += 1,
-                Ok(Outcome::NotOurs) => {}
+                Ok(outcome) => tally.add(bench, &found.path, outcome)?,
                 Err(error) => failed.push(error),
             }
         }
-        if without_path > 0 {
-            bench.ui.hint(&format!(
-                "{without_path} files were left alone: their rule has no path_regex; name a file to seal it"
-            ));
+        tally.hints(bench, &paths, failed.is_empty());
+        let code = super::tell_all(bench, &failed);
+        if paths.iter().any(|path| is_word(path) && !path.exists()) {
+            bench
+                .ui
+                .hint("no command has this name either: `seal --help` lists them");
         }
-        Ok(super::tell_all(bench, &failed))
+        Ok(code)
     }
 
     fn one(
@@ -129,7 +137,7 @@ impl Seal {
                     Error::new(Code::EncryptTree, "nothing in this file is selected to be sealed").file(path),
                 );
             }
-            return Ok(Outcome::NotOurs);
+            return Ok(Outcome::NothingSelected);
         }
         replace(bench, path, target, sealed.bytes.expose())?;
         Ok(Outcome::Sealed("new"))
@@ -243,20 +251,74 @@ impl Seal {
     }
 }
 
-/// Why a run without an error had nothing to do, in words.
-fn why_nothing(bench: &Workbench, paths: &[PathBuf], in_order: u64) -> String {
-    if in_order > 0 {
-        let files = if in_order == 1 { "file is" } else { "files are" };
-        return format!("{in_order} sealed {files} in order");
+impl Tally {
+    /// Counts and reports one file.
+    fn add(&mut self, bench: &Workbench, path: &Path, outcome: Outcome) -> Result<()> {
+        let detail = |what| {
+            bench
+                .ui
+                .detail(1, &format!("{what} {}", crate::escape::path(path)))
+        };
+        match outcome {
+            Outcome::Sealed(how) => {
+                self.sealed += 1;
+                bench.ui.report("sealed", path, Some(how))?;
+            }
+            Outcome::InOrder => {
+                self.in_order += 1;
+                detail("in order");
+            }
+            Outcome::NothingSelected => {
+                self.nothing_selected += 1;
+                detail("nothing selected in");
+            }
+            Outcome::NoPath => self.no_path += 1,
+            Outcome::NotOurs => {}
+        }
+        Ok(())
     }
-    let policy = paths
-        .iter()
-        .any(|path| matches!(bench.rule(&path.join("file")), Ok(Some(_))));
-    if policy {
-        "no file here has a name that a path_regex of the policy matches".to_owned()
+
+    /// What a person should know who expected more to be sealed.
+    fn hints(&self, bench: &Workbench, paths: &[PathBuf], fine: bool) {
+        let hint = |text: String| bench.ui.hint(&text);
+        if self.no_path > 0 {
+            hint(format!(
+                "{} left alone: the rule has no path_regex; name a file to seal it",
+                files_are(self.no_path)
+            ));
+        }
+        if self.nothing_selected > 0 {
+            hint(format!(
+                "{} named by a rule that selects nothing in it: not sealed (-v tells which)",
+                files_are(self.nothing_selected)
+            ));
+        }
+        let nothing = self.sealed + self.no_path + self.nothing_selected == 0;
+        if nothing && fine {
+            let why = if self.in_order > 0 {
+                format!("{} in order", files_are(self.in_order))
+            } else if has_policy(bench, paths) {
+                "no file here has a name that a path_regex of the policy matches".to_owned()
+            } else {
+                "there is no policy yet; `seal init` writes one".to_owned()
+            };
+            hint(format!("nothing to seal: {why}"));
+        }
+    }
+}
+
+/// `1 file is`, `2 files are`
+fn files_are(count: u64) -> String {
+    if count == 1 {
+        "1 file is".to_owned()
     } else {
-        "there is no policy yet; `seal init` writes one".to_owned()
+        format!("{count} files are")
     }
+}
+
+fn has_policy(bench: &Workbench, paths: &[PathBuf]) -> bool {
+    let policy = |path: &PathBuf| bench.rule(&path.join("file"));
+    paths.iter().any(|path| matches!(policy(path), Ok(Some(_))))
 }
 
 /// Whether a path could be meant as the name of a command.

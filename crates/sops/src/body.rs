@@ -3,8 +3,7 @@
 use document::{Document, Edits, Event, Node, NodeId};
 use secret::SecretBytes;
 
-use crate::error::{Error, Warning};
-use crate::expand::expand;
+use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::plan::{Plan, Subject};
 use crate::reuse::BlockText;
@@ -18,8 +17,6 @@ pub(crate) fn sealed_body(
     texts: &Texts,
     metadata: &Metadata,
     block: Option<&BlockText>,
-    comment_rules: bool,
-    warnings: &mut Vec<Warning>,
 ) -> Result<SecretBytes, Error> {
     let mut edits = Edits::with_capacity(plan.jobs.len() + 1, texts.bytes() / 32 * 33);
     for (index, job) in plan.jobs.iter().enumerate().filter(|(_, job)| !job.aliased) {
@@ -40,8 +37,6 @@ pub(crate) fn sealed_body(
             }
         }
     }
-    write_out_keys(document, plan, &mut edits, warnings);
-    expand(document, plan, texts, comment_rules, &mut edits, warnings)?;
     if let Some((header, sealed)) = unclosed_header(document, plan) {
         edits.replace(header, &[sealed]);
     }
@@ -51,27 +46,6 @@ pub(crate) fn sealed_body(
     // Room for the seals, so that they can be put in where the text stands.
     let room = 4096 + 4 * plan.jobs.len();
     Ok(document.render_with_room(&edits, room))
-}
-
-/// Aliases that stand as keys are written out: sealed at its anchor, the text would name the entry by its
-/// ciphertext.
-fn write_out_keys(document: &Document, plan: &Plan<'_>, edits: &mut Edits, warnings: &mut Vec<Warning>) {
-    let tree = document.tree();
-    if tree.alias_keys.is_empty() {
-        return;
-    }
-    let sealed = plan.sealed_leaves();
-    for &(span, target) in &tree.alias_keys {
-        let Node::Scalar { text, .. } = *tree.node(target) else {
-            continue;
-        };
-        let key = tree.text(document.source(), text);
-        edits.replace_with(span, |out| document.spell_key(key, span, out));
-        if sealed.contains(&target) {
-            let at = document.position(span.start as usize);
-            warnings.push(Warning::ClearCopy { at });
-        }
-    }
 }
 
 /// A clear block scalar that ends the file without a line break: the block that follows would add one to its

@@ -1,146 +1,179 @@
 //! Aliases of sealed values. sops expands every alias when it reads; here an alias is written out only if
-//! something below it, or below its anchor, is sealed: as one line in brackets, with its own sealed texts.
+//! something below it, or below its anchor, is sealed: as one line in brackets.
+//!
+//! That is done before anything is sealed, in the author's own text. For a comment beside an alias belongs to other
+//! collections than one beside brackets, so that only the text with the brackets says under which path it is sealed.
 
-use document::{Child, Document, Edits, Node, NodeId, Style};
+use document::{Child, Document, Edits, Form, Limits, Node, NodeId, Scalar, Style};
+use secret::SecretBytes;
 
 use crate::error::{Error, Warning};
 use crate::plan::{AliasRange, Plan, Subject, locate};
-use crate::texts::Texts;
-use crate::value;
+use crate::selector::Selector;
 
-/// Records the edits that write out the aliases that `plan` marks as expanded.
+const UNDER_COMMENT_RULE: &str = "an alias copies values that a comment rule selects; write the values out";
+
+/// `document` with the aliases written out that `plan` marks as expanded; `None` if there are none.
 pub(crate) fn expand(
     document: &Document,
     plan: &Plan<'_>,
-    texts: &Texts,
-    comment_rules: bool,
-    edits: &mut Edits,
+    selector: &Selector,
+    limits: &Limits,
     warnings: &mut Vec<Warning>,
-) -> Result<(), Error> {
+) -> Result<Option<Document>, Error> {
+    let mut edits = Edits::default();
+    let mut first = None;
+    write_out_keys(document, plan, &mut edits, warnings);
     for alias in plan.aliases.iter().filter(|alias| alias.expanded) {
         let span = document.tree().node(alias.id).span();
-        let at = document.position(span.start as usize);
-        if comment_rules && alias.holds_comments {
-            let (path, _) = locate(document, alias.ordinals.0);
-            let why = "an alias copies values that a comment rule selects; write the values out";
-            return Err(Error::Unsealable { at, path, why });
+        if selector.uses_comments() && alias.holds_comments {
+            return Err(refused(document, alias));
         }
         if alias.jobs.0 == alias.jobs.1 {
+            let at = document.position(span.start as usize);
             warnings.push(Warning::ClearCopy { at });
         }
-        let mut writer = Expansion {
-            document,
-            plan,
-            texts,
-            next: alias.jobs.0,
-            ordinal: alias.ordinals.0,
-            out: Vec::new(),
+        let mut out = SecretBytes::default();
+        write(document, alias.target, out.expose_mut())?;
+        edits.replace(span, &[out.expose()]);
+        first.get_or_insert(alias);
+    }
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    let text = document.render(&edits);
+    let written = Document::parse(document.format(), Form::Plain, text, limits)?;
+    if let (Some(first), true) = (first, selector.uses_comments()) {
+        let again = Plan::new(&written, selector, &mut |_, _| None)?;
+        if !leaves(plan).eq(leaves(&again)) {
+            return Err(refused(document, first));
+        }
+    }
+    Ok(Some(written))
+}
+
+/// Aliases that stand as keys are written out: sealed at its anchor, the text would name the entry by its
+/// ciphertext.
+fn write_out_keys(document: &Document, plan: &Plan<'_>, edits: &mut Edits, warnings: &mut Vec<Warning>) {
+    let tree = document.tree();
+    if tree.alias_keys.is_empty() {
+        return;
+    }
+    let sealed = plan.sealed_leaves();
+    for &(span, target) in &tree.alias_keys {
+        let Node::Scalar { text, .. } = *tree.node(target) else {
+            continue;
         };
-        writer.node(alias)?;
-        edits.replace(span, &[&writer.out]);
+        let key = tree.text(document.source(), text);
+        edits.replace_with(span, |out| document.spell_key(key, span, out));
+        if sealed.contains(&target) {
+            let at = document.position(span.start as usize);
+            warnings.push(Warning::ClearCopy { at });
+        }
+    }
+}
+
+fn refused(document: &Document, alias: &AliasRange) -> Error {
+    let span = document.tree().node(alias.id).span();
+    Error::Unsealable {
+        at: document.position(span.start as usize),
+        path: locate(document, alias.ordinals.0).0,
+        why: UNDER_COMMENT_RULE,
+    }
+}
+
+/// The authenticated paths of the leaves that are sealed, in order.
+fn leaves<'p>(plan: &'p Plan<'_>) -> impl Iterator<Item = Vec<u8>> + 'p {
+    let jobs = plan
+        .jobs
+        .iter()
+        .filter(|job| matches!(job.subject, Subject::Leaf(_)));
+    jobs.map(|job| {
+        let mut path = Vec::new();
+        plan.aad(job, &mut path);
+        path
+    })
+}
+
+/// Writes what an alias of `target` stands for. Containers wait on a stack of their own: depth costs no call stack.
+fn write(document: &Document, target: NodeId, out: &mut Vec<u8>) -> Result<(), Error> {
+    let tree = document.tree();
+    let mut stack: Vec<(NodeId, usize, bool)> = Vec::new();
+    begin(document, target, &mut stack, out)?;
+    while let Some((id, child, first)) = stack.pop() {
+        let is_map = matches!(tree.node(id), Node::Map { .. });
+        let Some(next) = tree.children(id).get(child) else {
+            out.push(if is_map { b'}' } else { b']' });
+            continue;
+        };
+        if let Child::Comment(_) = next {
+            stack.push((id, child + 1, first));
+            continue;
+        }
+        stack.push((id, child + 1, false));
+        if !first {
+            out.extend_from_slice(b", ");
+        }
+        match *next {
+            Child::Entry { key, value, .. } => {
+                document::yaml::quoted(tree.text(document.source(), key), out);
+                out.extend_from_slice(b": ");
+                begin(document, value, &mut stack, out)?;
+            }
+            Child::Item(value) => begin(document, value, &mut stack, out)?,
+            Child::Comment(_) => {}
+        }
     }
     Ok(())
 }
 
-struct Expansion<'a> {
-    document: &'a Document,
-    plan: &'a Plan<'a>,
-    texts: &'a Texts,
-    /// The next job below the alias, and the next leaf or comment of the walk.
-    next: usize,
-    ordinal: usize,
-    out: Vec<u8>,
+fn begin(
+    document: &Document,
+    id: NodeId,
+    stack: &mut Vec<(NodeId, usize, bool)>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let tree = document.tree();
+    let id = match *tree.node(id) {
+        Node::Alias { target, .. } => target,
+        _ => id,
+    };
+    match tree.node(id) {
+        Node::Map { .. } => {
+            out.push(b'{');
+            stack.push((id, 0, true));
+        }
+        Node::List { .. } => {
+            out.push(b'[');
+            stack.push((id, 0, true));
+        }
+        _ => scalar(document, id, out)?,
+    }
+    Ok(())
 }
 
-impl Expansion<'_> {
-    /// Writes what `alias` stands for. Containers wait on a stack of their own: depth costs no call stack.
-    fn node(&mut self, alias: &AliasRange) -> Result<(), Error> {
-        let (document, tree) = (self.document, self.document.tree());
-        let bracketed = matches!(tree.node(alias.target), Node::Map { .. } | Node::List { .. })
-            || document.is_in_brackets(alias.id);
-        let mut stack: Vec<(NodeId, usize, bool)> = Vec::new();
-        self.begin(alias.target, bracketed, &mut stack)?;
-        while let Some((id, child, first)) = stack.pop() {
-            let is_map = matches!(tree.node(id), Node::Map { .. });
-            let Some(next) = tree.children(id).get(child) else {
-                self.out.push(if is_map { b'}' } else { b']' });
-                continue;
-            };
-            if let Child::Comment(_) = next {
-                self.ordinal += 1;
-                stack.push((id, child + 1, first));
-                continue;
-            }
-            stack.push((id, child + 1, false));
-            if !first {
-                self.out.extend_from_slice(b", ");
-            }
-            match *next {
-                Child::Entry { key, value, .. } => {
-                    document::yaml::quoted(tree.text(document.source(), key), &mut self.out);
-                    self.out.extend_from_slice(b": ");
-                    self.begin(value, true, &mut stack)?;
-                }
-                Child::Item(value) => self.begin(value, true, &mut stack)?,
-                Child::Comment(_) => {}
-            }
+fn scalar(document: &Document, id: NodeId, out: &mut Vec<u8>) -> Result<(), Error> {
+    let tree = document.tree();
+    let Node::Scalar {
+        span,
+        style,
+        tag,
+        text,
+        ..
+    } = *tree.node(id)
+    else {
+        return Ok(());
+    };
+    let is_text = matches!(document.scalar(id)?, Scalar::Str(_));
+    match tag {
+        // What is no text stands plain and on one line: its own spelling will do.
+        None if style == Style::Plain && !is_text => out.extend_from_slice(&document.source()[span.range()]),
+        None => document::yaml::quoted(tree.text(document.source(), text), out),
+        Some(tag) => {
+            out.extend_from_slice(&document.source()[tag.range()]);
+            out.push(b' ');
+            document::yaml::quoted(tree.text(document.source(), text), out);
         }
-        Ok(())
     }
-
-    fn begin(
-        &mut self,
-        id: NodeId,
-        bracketed: bool,
-        stack: &mut Vec<(NodeId, usize, bool)>,
-    ) -> Result<(), Error> {
-        let tree = self.document.tree();
-        let id = match *tree.node(id) {
-            Node::Alias { target, .. } => target,
-            _ => id,
-        };
-        match tree.node(id) {
-            Node::Map { .. } => {
-                self.out.push(b'{');
-                stack.push((id, 0, true));
-            }
-            Node::List { .. } => {
-                self.out.push(b'[');
-                stack.push((id, 0, true));
-            }
-            _ => self.scalar(id, bracketed)?,
-        }
-        Ok(())
-    }
-
-    fn scalar(&mut self, id: NodeId, bracketed: bool) -> Result<(), Error> {
-        let job = self
-            .plan
-            .jobs
-            .get(self.next)
-            .filter(|job| job.ordinal == self.ordinal);
-        self.ordinal += 1;
-        if let Some(job) = job {
-            debug_assert_eq!(job.subject, Subject::Leaf(id));
-            let quote: &[u8] = if bracketed { b"\"" } else { b"" };
-            for part in [quote, self.texts.get(self.next), quote] {
-                self.out.extend_from_slice(part);
-            }
-            self.next += 1;
-            return Ok(());
-        }
-        let scalar = self.document.scalar(id)?;
-        let Node::Scalar { span, style, .. } = *self.document.tree().node(id) else {
-            return Ok(());
-        };
-        match (value::plaintext(&scalar), style) {
-            (None, _) => self.out.extend_from_slice(b"null"),
-            // What is no text stands plain and on one line: its own spelling will do.
-            (Some((ty, _)), Style::Plain) if ty != value::ValueType::Str => {
-                self.out.extend_from_slice(&self.document.source()[span.range()]);
-            }
-            (Some((_, text)), _) => document::yaml::quoted(&text, &mut self.out),
-        }
-        Ok(())
-    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! The plan is made once, in one walk, and then worked off on all cores: a job names its text and its path, so
 //! that no job depends on another.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use document::{Comment, Document, Event, Format, Node, NodeId, Path, Span, Step, Text};
@@ -38,6 +39,28 @@ pub(crate) struct Job<'a> {
     pub(crate) ordinal: usize,
     /// Whether it was reached through an alias.
     pub(crate) aliased: bool,
+    in_list: bool,
+}
+
+impl Job<'_> {
+    /// What is sealed for a comment line with this text.
+    ///
+    /// An empty text cannot be sealed, and sops makes an empty *item* of an empty comment in a list when it opens the
+    /// file. So there it is sealed as a tab, and a text of nothing but tabs with one tab more.
+    pub(crate) fn padded<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        if self.in_list && text.iter().all(|byte| *byte == b'\t') {
+            return [text, b"\t"].concat().into();
+        }
+        text.into()
+    }
+
+    /// The text of a comment line that was sealed as `padded`.
+    pub(crate) fn unpadded<'t>(&self, padded: &'t [u8]) -> &'t [u8] {
+        match padded.split_last() {
+            Some((b'\t', text)) if self.in_list && text.iter().all(|byte| *byte == b'\t') => text,
+            _ => padded,
+        }
+    }
 }
 
 /// An alias that the walk went through: the jobs and the leaves below it.
@@ -230,6 +253,10 @@ impl<'a> Planner<'a, '_, '_> {
         self.key = None;
     }
 
+    fn in_list(&self) -> bool {
+        self.levels.last().is_some_and(|level| level.list)
+    }
+
     fn prefix(&self) -> (usize, usize) {
         self.levels.last().map_or((0, 0), |level| level.prefix)
     }
@@ -263,6 +290,7 @@ impl<'a> Planner<'a, '_, '_> {
             key,
             ordinal: self.ordinal,
             aliased,
+            in_list: self.in_list(),
         });
         Ok(())
     }
@@ -272,10 +300,9 @@ impl<'a> Planner<'a, '_, '_> {
         let Node::Scalar { text, .. } = *tree.node(id) else {
             return Ok(());
         };
-        let in_list = self.levels.last().is_some_and(|level| level.list);
         let text = tree.text(document.source(), text);
         // sops writes a comment of a list as an item; it must become a comment again before rules look at it.
-        if in_list && document.form() == document::Form::Sealed && is_sealed_comment(text) {
+        if self.in_list() && document.form() == document::Form::Sealed && is_sealed_comment(text) {
             if self.selecting_comment(text) {
                 if let Some(level) = self.levels.last_mut() {
                     level.first_comment.get_or_insert(self.plan.jobs.len());
@@ -306,7 +333,8 @@ impl<'a> Planner<'a, '_, '_> {
             }
         }
         let text = self.document.tree().text(self.document.source(), comment.text);
-        if self.selecting_comment(text) && !text.is_empty() && self.alias_depth == 0 {
+        let sealable = !text.is_empty() || (self.in_list() && self.document.form() == document::Form::Plain);
+        if self.selecting_comment(text) && sealable && self.alias_depth == 0 {
             self.job(Subject::Comment(comment.span, comment.text), None)?;
         }
         self.ordinal += 1;

@@ -28,6 +28,7 @@ pub(crate) fn restore(
         spellings,
         edits: &mut edits,
         by_node: HashMap::new(),
+        replaced: Vec::new(),
     };
     restorer.run()?;
     let unclosed = document.remove_block(&mut edits);
@@ -49,6 +50,8 @@ struct Restorer<'a, 'e> {
     edits: &'e mut Edits,
     /// Which job opened a node; filled only when an alias is to be compared with its anchor.
     by_node: HashMap<NodeId, usize>,
+    /// What was replaced by an alias as a whole, in order.
+    replaced: Vec<Span>,
 }
 
 impl Restorer<'_, '_> {
@@ -62,20 +65,18 @@ impl Restorer<'_, '_> {
         }
         let mut place = Place::default();
         let (mut next, mut ordinal) = (0, 0);
-        // Nodes below this offset were replaced by an alias as a whole.
-        let mut done = 0;
         for event in document.walk() {
             match event {
                 Event::Document(number) => place.document(number),
                 Event::Key(key, span) => {
                     place.key(key);
-                    if span.start >= done {
+                    if !self.is_replaced(span.start) {
                         self.alias_key(key, span, &place)?;
                     }
                 }
                 Event::Map(id) | Event::List(id) => {
                     place.value();
-                    self.alias(id, &place, &mut done)?;
+                    self.alias(id, &place)?;
                     place.enter(matches!(event, Event::List(_)));
                 }
                 Event::End => place.leave(),
@@ -83,13 +84,13 @@ impl Restorer<'_, '_> {
             }
             if let Event::Leaf(id) = event {
                 place.value();
-                self.alias(id, &place, &mut done)?;
+                self.alias(id, &place)?;
                 self.clear_header(id, &place);
             }
             if let Event::Leaf(_) | Event::Comment(_) | Event::Lost(..) = event {
                 if let Some(job) = self.plan.jobs.get(next).filter(|job| job.ordinal == ordinal) {
                     let kept = self.spellings.take(Kind::Value, place.bytes());
-                    if offset(document, job.subject) >= done || job.aliased {
+                    if !self.is_replaced(offset(document, job.subject)) || job.aliased {
                         self.job(next, job.subject, job.ordinal, job.aliased, kept)?;
                     }
                     next += 1;
@@ -119,6 +120,7 @@ impl Restorer<'_, '_> {
         }
         match subject {
             Subject::Comment(span, _) => {
+                let plaintext = self.plan.jobs[index].unpadded(plaintext);
                 self.edits
                     .replace_with(span, |out| self.document.spell_comment(plaintext, out));
             }
@@ -179,7 +181,7 @@ impl Restorer<'_, '_> {
     }
 
     /// Puts an alias back where what stands there is equal to what its anchor holds.
-    fn alias(&mut self, id: NodeId, place: &Place, done: &mut u32) -> Result<(), Error> {
+    fn alias(&mut self, id: NodeId, place: &Place) -> Result<(), Error> {
         let Some((_, text)) = self.spellings.take(Kind::Alias, place.bytes()) else {
             return Ok(());
         };
@@ -197,7 +199,7 @@ impl Restorer<'_, '_> {
                 end: span.end,
             };
             self.edits.replace(span, &[text]);
-            *done = span.end;
+            self.replaced.push(span);
         }
         Ok(())
     }
@@ -235,6 +237,12 @@ impl Restorer<'_, '_> {
                 })
                 .collect();
         }
+    }
+
+    /// Comments do not always come in the order in which they stand: one before an alias may come as its first.
+    fn is_replaced(&self, offset: u32) -> bool {
+        let begun = self.replaced.partition_point(|span| span.start <= offset);
+        begun > 0 && offset < self.replaced[begun - 1].end
     }
 
     /// Keys, types and values below a node, comments left out, as one unambiguous text.

@@ -12,6 +12,7 @@ use crate::body::sealed_body;
 use crate::clear::check_clear;
 use crate::data_key::DataKey;
 use crate::error::{Error, Warning};
+use crate::expand::expand;
 use crate::integrity::{IntegrityBuilder, seal_integrity};
 use crate::layout::seal_layout;
 use crate::mac::seal_mac;
@@ -21,7 +22,7 @@ use crate::parallel;
 use crate::plan::{Job, Plan, Subject, locate};
 use crate::restore::restore;
 use crate::reuse::{BlockText, Reuse};
-use crate::spell::spellings;
+use crate::spell::{aliases, spellings};
 use crate::tally::{Variant, tally};
 use crate::texts::Texts;
 use crate::value::Cipher;
@@ -59,44 +60,44 @@ pub struct Sealed {
     pub warnings: Vec<Warning>,
 }
 
-/// Seals `document` ([`Form::Plain`]) under `metadata`, whose keys, rules and version are taken as they are.
+/// Seals `author` ([`Form::Plain`]) under `metadata`, whose keys, rules and version are taken as they are.
 ///
 /// # Errors
 /// See [`Error`]; nothing is returned in part.
 pub fn seal(
-    document: &Document,
+    author: &Document,
     mut metadata: Metadata,
     sealing: Sealing<'_>,
     random: &mut Random<'_>,
 ) -> Result<Sealed, Error> {
     let cipher = Cipher::new(sealing.key);
-    let selector = selector(document, &metadata.rules)?;
-    let plan = Plan::new(document, &selector, &mut |_, _| None)?;
+    let selector = selector(author, &metadata.rules)?;
+    let planned = |document| Plan::new(document, &selector, &mut |_, _| None);
+    let own_plan = planned(author)?;
     let mut warnings = Vec::new();
-    check_clear(document, &plan, &mut warnings)?;
-    let texts = Texts::seal(document, &plan, &cipher, sealing.reuse, random)?;
+    check_clear(author, &own_plan, &mut warnings)?;
+    let own_aliases = aliases(author, &own_plan);
+    let written = expand(author, &own_plan, &selector, sealing.limits, &mut warnings)?;
+    let (document, written_plan) = match &written {
+        Some(written) => (written, Some(planned(written)?)),
+        None => (author, None),
+    };
+    let plan = written_plan.as_ref().unwrap_or(&own_plan);
+    let texts = Texts::seal(document, plan, &cipher, sealing.reuse, random)?;
 
     metadata.lastmodified = sealing.now.to_owned();
     (metadata.mac, metadata.integrity, metadata.layout) = (None, None, None);
-    let body = sealed_body(
-        document,
-        &plan,
-        &texts,
-        &metadata,
-        sealing.block,
-        selector.uses_comments(),
-        &mut warnings,
-    )?;
+    let body = sealed_body(document, plan, &texts, &metadata, sealing.block)?;
     // The sealed form is read again while its texts are opened: both look at the same bytes, and below it is
     // checked that a reader finds every text where it was opened.
     let (again, opened) = parallel::join(
         plan.jobs.len(),
         || Document::parse(document.format(), Form::Sealed, body, sealing.limits),
-        || Values::of_texts(&plan, &texts, &cipher),
+        || Values::of_texts(plan, &texts, &cipher),
     );
     let again = again?;
     let sealed_plan = plan_sealed(&again, &metadata, &cipher)?;
-    let values = match opened.filter(|_| stands_as_sealed(&plan, &texts, &again, &sealed_plan)) {
+    let values = match opened.filter(|_| stands_as_sealed(plan, &texts, &again, &sealed_plan)) {
         Some(values) => values,
         None => Values::open(&again, &sealed_plan, &cipher, false, &mut warnings)?,
     };
@@ -115,11 +116,11 @@ pub fn seal(
             let reading = |layout: &SecretBytes| restore(&again, &sealed_plan, &values, layout.expose());
             let layout = sealing
                 .fields
-                .then(|| spellings(document, &plan, &again, &sealed_plan, &values));
+                .then(|| spellings(own_aliases, document, plan, &again, &sealed_plan, &values));
             layout.transpose()?.map_or(Ok(None), |layout| {
                 let restored = reading(&layout)?;
-                if restored.expose() != document.source() {
-                    return Err(first_difference(document, &plan, restored.expose()));
+                if restored.expose() != author.source() {
+                    return Err(first_difference(author, &own_plan, restored.expose()));
                 }
                 Ok(Some(layout))
             })
@@ -149,7 +150,7 @@ pub fn seal(
     let mut edits = Edits::default();
     again.set_block(&block_value(&again, &metadata), &mut edits)?;
     let count = plan.jobs.len();
-    drop((plan, sealed_plan, values));
+    drop((sealed_plan, values));
     Ok(Sealed {
         bytes: again.into_rendered(&edits),
         metadata,

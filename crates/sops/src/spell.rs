@@ -10,51 +10,55 @@ use crate::spellings::{Kind, Place, SpellingsWriter};
 use crate::value;
 use crate::values::Values;
 
-/// The layout's content: every spelling that opening alone would not bring back.
+/// The aliases that are written out in the sealed form.
+pub(crate) fn aliases(author: &Document, plan: &Plan<'_>) -> SpellingsWriter {
+    let mut writer = SpellingsWriter::default();
+    let mut expanded = plan.aliases.iter().filter(|alias| alias.expanded).peekable();
+    let has_keys = !author.tree().alias_keys.is_empty();
+    if expanded.peek().is_none() && !has_keys {
+        return writer;
+    }
+    let (mut place, mut outermost, mut depth) = (Place::default(), None, 0);
+    for event in author.walk() {
+        place.follow(&event);
+        // The place of an alias is that of what stands for it: the event behind its own.
+        if let Event::Alias(id) = event {
+            outermost = outermost.or(expanded.next_if(|alias| alias.id == id));
+        } else if let Some(alias) = outermost.take() {
+            let span = author.tree().node(alias.id).span();
+            writer.entry(Kind::Alias, place.bytes(), b"", &author.source()[span.range()]);
+        }
+        match event {
+            Event::Alias(_) => depth += 1,
+            Event::AliasEnd(_) => depth -= 1,
+            Event::Leaf(_) => place.done(),
+            Event::Key(_, span) if has_keys && depth == 0 => {
+                let key = &author.source()[span.range()];
+                if key.starts_with(b"*") {
+                    writer.entry(Kind::Key, place.bytes(), b"", key);
+                }
+            }
+            _ => {}
+        }
+    }
+    writer
+}
+
+/// The layout's content: every spelling that opening alone would not bring back, behind the entries of `writer`.
 pub(crate) fn spellings(
+    mut writer: SpellingsWriter,
     document: &Document,
     plan: &Plan<'_>,
     sealed: &Document,
     sealed_plan: &Plan<'_>,
     values: &Values,
 ) -> Result<SecretBytes, Error> {
-    let mut writer = SpellingsWriter::default();
     let mut place = Place::default();
-    let (mut next, mut ordinal, mut next_alias, mut outermost) = (0, 0, 0, None);
+    let (mut next, mut ordinal) = (0, 0);
     let unclosed = unclosed_header(document, plan).and_then(|_| last_clear_scalar(document, plan));
     let mut spelled = SecretBytes::default();
-    let (has_alias_keys, mut aliases) = (!document.tree().alias_keys.is_empty(), 0);
     for event in document.walk() {
-        match event {
-            Event::Document(number) => place.document(number),
-            Event::Key(key, span) => {
-                place.key(key);
-                if has_alias_keys && aliases == 0 && document.source()[span.range()].starts_with(b"*") {
-                    writer.entry(Kind::Key, place.bytes(), b"", &document.source()[span.range()]);
-                }
-            }
-            Event::Alias(_) => aliases += 1,
-            Event::AliasEnd(_) => aliases -= 1,
-            Event::Map(_) | Event::List(_) | Event::Leaf(_) => place.value(),
-            Event::End => place.leave(),
-            _ => {}
-        }
-        // The place of an alias is that of what stands for it: the event behind its own.
-        if let Some(alias) = outermost.take() {
-            let span = document.tree().node(alias).span();
-            writer.entry(Kind::Alias, place.bytes(), b"", &document.source()[span.range()]);
-        }
-        if let Event::Alias(id) = event
-            && let Some(alias) = plan.aliases.get(next_alias).filter(|alias| alias.id == id)
-        {
-            outermost = alias.expanded.then_some(id);
-            next_alias += 1;
-        }
-        match event {
-            Event::Map(_) => place.enter(false),
-            Event::List(_) => place.enter(true),
-            _ => {}
-        }
+        place.follow(&event);
         let (Event::Leaf(_) | Event::Comment(_) | Event::Lost(..)) = event else {
             continue;
         };

@@ -11,6 +11,8 @@
 
 use std::collections::HashMap;
 
+use document::Event;
+
 /// The kinds of entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -89,6 +91,21 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Before anything else is made of an event.
+    pub(crate) fn follow(&mut self, event: &Event<'_>) {
+        match *event {
+            Event::Document(number) => self.document(number),
+            Event::Key(key, _) => self.key(key),
+            Event::Map(_) | Event::List(_) => {
+                self.value();
+                self.enter(matches!(event, Event::List(_)));
+            }
+            Event::Leaf(_) => self.value(),
+            Event::End => self.leave(),
+            Event::Comment(_) | Event::Lost(..) | Event::Alias(_) | Event::AliasEnd(_) => {}
+        }
+    }
+
     pub(crate) fn document(&mut self, number: usize) {
         self.key.clear();
         self.key.extend_from_slice(&(number as u32).to_be_bytes());

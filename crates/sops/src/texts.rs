@@ -63,7 +63,7 @@ fn with_plaintext<R>(
     match job.subject {
         Subject::Comment(_, text) => Ok(Some(use_it(
             ValueType::Comment,
-            document.tree().text(document.source(), text),
+            &job.padded(document.tree().text(document.source(), text)),
         ))),
         Subject::Leaf(id) | Subject::CommentItem(id, _) => {
             let scalar = document.scalar(id)?;

@@ -127,6 +127,32 @@ fn yaml_comes_back_byte_for_byte() {
     }
 }
 
+/// An alias of sealed values is written out in brackets, and a comment beside brackets belongs into them.
+#[test]
+fn comments_beside_aliases_come_back() {
+    for text in [
+        "a: &x\n  k: v\nb: *x # beside\nc: w\n",
+        "a: &x\r\n  k: v\r\nm:\r\n  b: *x # beside\r\n",
+        "a: &x\n  k: v\nb:\n  # above\n  *x\nc: w\n",
+        "l:\n  - &x [v]\n  # above\n  - *x # beside\n  # below\n\nc: w\n",
+        "m:\n  - k: 12\n     # lost: another takes its place\n   # not lost\n\n    n:\na: &x v\nb: *x # beside\n",
+        "a: &x !!float 5\nb: *x\nc: &y\n  d: !!binary aGk=\n  e: 2024-01-02\n  f: !!str 7\n  g: |\n    h\n\nd: *y\n",
+    ] {
+        round_trip(Format::Yaml, text.as_bytes());
+    }
+}
+
+/// sops makes an empty item of an empty comment in a list, unless it is sealed.
+#[test]
+fn empty_comments_in_lists_are_sealed() {
+    let sealed = round_trip(
+        Format::Yaml,
+        b"l:\n  #\n  - a\n  #\n  # \n  #\t\n  - b #\nm:\n  #\n  c: d\n",
+    );
+    assert_eq!(sealed.matches(",type:comment]").count(), 5, "{sealed}");
+    assert_eq!(sealed.matches("#\n").count(), 1, "{sealed}");
+}
+
 #[test]
 fn json_comes_back_byte_for_byte() {
     for text in [

@@ -52,7 +52,7 @@ fn folder(rule: usize, keys: usize, mac: bool) -> String {
     format!("rule{rule}-keys{keys}-{}", if mac { "sealed" } else { "all" })
 }
 
-fn versions() -> Result<Vec<PathBuf>> {
+pub fn versions() -> Result<Vec<PathBuf>> {
     let mut versions = vec![peers::sops_3_11()?];
     if tier::is_campaign() {
         versions.push(peers::sops_3_13()?);

@@ -4,11 +4,13 @@
 //! root of YAML and JSON is a mapping. The same seed gives the same text on every machine and in every version: a
 //! change here changes what past seeds mean, so add variety at the end of a list of choices.
 
+mod comments;
 mod dotenv;
 mod ini;
 mod json;
 mod yaml;
 
+pub use comments::{Commented, WORD};
 pub use dotenv::dotenv;
 pub use ini::ini;
 pub use json::json;
@@ -99,6 +101,22 @@ mod tests {
                         value.err()
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn each_mark_of_a_commented_stream_stands_in_it_once() {
+        for seed in seeds() {
+            let made = Commented::new(seed, seed % 3 == 0, seed % 2 == 0);
+            let text = made.text();
+            for mark in made.comments.iter().chain(&made.leaves) {
+                assert_eq!(text.matches(mark.as_str()).count(), 1, "{seed}: {mark}\n{text}");
+            }
+            for document in serde_yaml::Deserializer::from_str(&text) {
+                let value = serde_yaml::Value::deserialize(document);
+                let valid = value.as_ref().is_ok_and(serde_yaml::Value::is_mapping);
+                assert!(valid, "{seed}: {:?}\n{text}", value.err());
             }
         }
     }

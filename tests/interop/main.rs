@@ -10,3 +10,4 @@ mod patterns;
 #[path = "../cli/scene.rs"]
 #[allow(dead_code, reason = "shared with suites that need other parts of it")]
 mod scene;
+mod sops_age;

@@ -25,7 +25,6 @@ use signal_hook::iterator::Signals;
 use crate::error::{Code, Error};
 
 /// Something that must be undone if the program is told to end.
-#[allow(dead_code, reason = "for commands that run other programs, which come next")]
 pub(crate) enum Undo {
     /// A file to be removed.
     File {
@@ -38,8 +37,6 @@ pub(crate) enum Undo {
     Folder(PathBuf),
     /// The terminal's modes, to be put back.
     Terminal(Box<Termios>),
-    /// A program that must not go on alone, such as an editor.
-    Process(Pid),
 }
 
 /// Keeps an [`Undo`] registered until dropped. Dropping it undoes nothing.
@@ -53,7 +50,6 @@ impl Drop for Pending {
 }
 
 /// Passes requests to end on to a program until dropped.
-#[allow(dead_code, reason = "for commands that run other programs, which come next")]
 #[must_use]
 pub(crate) struct Forwarding(());
 
@@ -99,10 +95,7 @@ fn watch() -> io::Result<()> {
 /// That of `make`, and when the system refuses a signal handler or a thread; then nothing is registered.
 pub(crate) fn guard<T>(undo: Undo, make: impl FnOnce() -> io::Result<T>) -> io::Result<(Pending, T)> {
     let mut registry = registry();
-    if !registry.watching {
-        watch()?;
-        registry.watching = true;
-    }
+    registry.watch()?;
     let made = make()?;
     let id = registry.next;
     registry.next += 1;
@@ -112,10 +105,25 @@ pub(crate) fn guard<T>(undo: Undo, make: impl FnOnce() -> io::Result<T>) -> io::
 
 /// Lets the program `pid` decide when to end: until the result is dropped, SIGTERM and SIGHUP are passed on
 /// to it, and SIGINT, which the terminal sends to both, is left to it.
-#[allow(dead_code, reason = "for commands that run other programs, which come next")]
-pub(crate) fn forward_to(pid: Pid) -> Forwarding {
-    registry().foreground = Some(pid);
-    Forwarding(())
+///
+/// # Errors
+/// When the system refuses a signal handler or a thread.
+pub(crate) fn forward_to(pid: Pid) -> io::Result<Forwarding> {
+    let mut registry = registry();
+    registry.watch()?;
+    registry.foreground = Some(pid);
+    Ok(Forwarding(()))
+}
+
+impl Registry {
+    /// Starts watching, if that was not done before.
+    fn watch(&mut self) -> io::Result<()> {
+        if !self.watching {
+            watch()?;
+            self.watching = true;
+        }
+        Ok(())
+    }
 }
 
 fn registry() -> MutexGuard<'static, Registry> {
@@ -154,9 +162,6 @@ fn run(undo: Undo) {
             if let Ok(terminal) = fs::File::open("/dev/tty") {
                 let _ = rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &modes);
             }
-        }
-        Undo::Process(pid) => {
-            let _ = rustix::process::kill_process(pid, Signal::TERM);
         }
     }
 }

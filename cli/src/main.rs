@@ -1,6 +1,7 @@
 //! `seal`: seals secrets in files before they are committed.
 
 mod args;
+mod child;
 mod commands;
 mod error;
 mod escape;
@@ -9,6 +10,8 @@ mod git;
 mod hardening;
 mod interrupt;
 mod policy;
+mod private;
+mod rekey;
 mod ui;
 mod walk;
 mod workbench;

@@ -30,7 +30,7 @@ impl KeyArgs {
 }
 
 /// Reads comma lists, kind by kind.
-fn read<const KINDS: usize>(lists: [(KeyKind, &Vec<String>); KINDS]) -> Result<Vec<MasterKey>> {
+pub(super) fn read<const KINDS: usize>(lists: [(KeyKind, &Vec<String>); KINDS]) -> Result<Vec<MasterKey>> {
     let mut keys = Vec::new();
     for (kind, lists) in lists {
         for list in lists {

@@ -2,12 +2,14 @@
 //!
 //! A command takes a group with `#[command(flatten)]`. The doc comment of a field is its help text.
 
+mod changes;
 mod format;
 mod global;
 mod keys;
 mod rules;
 mod value;
 
+pub(crate) use changes::ChangeArgs;
 pub(crate) use format::{InputFormat, OutputFormat};
 pub(crate) use global::Global;
 pub(crate) use keys::KeyArgs;
@@ -27,6 +29,8 @@ mod tests {
         global: Global,
         #[command(flatten)]
         keys: KeyArgs,
+        #[command(flatten)]
+        changes: ChangeArgs,
         #[command(flatten)]
         rules: RuleArgs,
         #[command(flatten)]

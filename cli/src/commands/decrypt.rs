@@ -89,7 +89,7 @@ impl Decrypt {
                 path,
                 self.output_format.output_type,
             )?,
-            None => self.converted(bench, &name, format, plaintext)?,
+            None => converted(bench, &name, format, &self.output_format, plaintext)?,
         };
         match &self.output {
             Some(output) => files::create_fresh(output, out.expose(), Access::Private, Existing::Replace)?,
@@ -109,24 +109,6 @@ impl Decrypt {
             .read_sealed(name, format, source)?
             .ok_or_else(|| super::not_sealed(name))?;
         Ok(bench.open(name, file, self.ignore_mac, false)?.opened.plaintext)
-    }
-
-    fn converted(
-        &self,
-        bench: &Workbench,
-        name: &Path,
-        format: Format,
-        plaintext: SecretBytes,
-    ) -> Result<SecretBytes> {
-        let Some(wanted) = self.output_format.output_type.filter(|wanted| *wanted != format) else {
-            return Ok(plaintext);
-        };
-        let refuse = |error: document::Error| Error::from((name, error));
-        let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
-        let options = super::emit_options(self.output_format.indent)?;
-        let items = emit::from_document(&document, bench.limits().expanded, |_| None)
-            .map_err(|error| super::emit_error(name, &error))?;
-        emit::emit(wanted, &items, &options).map_err(|error| super::emit_error(name, &error))
     }
 
     /// Every sealed file below the arguments.
@@ -170,4 +152,23 @@ impl Decrypt {
         }
         bench.ui.report("opened", path, None)
     }
+}
+
+/// A plaintext in the format that was asked for.
+pub(super) fn converted(
+    bench: &Workbench,
+    name: &Path,
+    format: Format,
+    output: &OutputFormat,
+    plaintext: SecretBytes,
+) -> Result<SecretBytes> {
+    let Some(wanted) = output.output_type.filter(|wanted| *wanted != format) else {
+        return Ok(plaintext);
+    };
+    let refuse = |error: document::Error| Error::from((name, error));
+    let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
+    let options = super::emit_options(output.indent)?;
+    let items = emit::from_document(&document, bench.limits().expanded, |_| None)
+        .map_err(|error| super::emit_error(name, &error))?;
+    emit::emit(wanted, &items, &options).map_err(|error| super::emit_error(name, &error))
 }

@@ -1,10 +1,15 @@
 //! The commands, one file each, and the command line that names them.
 
 mod check;
+mod completions;
 mod decrypt;
 mod demo;
 mod encrypt;
+mod exec_env;
+mod exec_file;
+mod filestatus;
 mod get;
+mod groups;
 mod init;
 mod keys;
 mod recipients;
@@ -12,11 +17,12 @@ mod rotate;
 mod seal;
 mod set;
 mod unset;
+mod updatekeys;
 
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use document::{Format, emit};
 
 use crate::args::Global;
@@ -63,10 +69,19 @@ pub(crate) enum Command {
     Set(set::Set),
     Unset(unset::Unset),
     Rotate(rotate::Rotate),
+    #[command(name = "updatekeys")]
+    UpdateKeys(updatekeys::UpdateKeys),
+    Groups(groups::Groups),
+    ExecEnv(exec_env::ExecEnv),
+    ExecFile(exec_file::ExecFile),
+    #[command(name = "filestatus")]
+    FileStatus(filestatus::FileStatus),
     Check(check::Check),
     Init(init::Init),
     Keys(keys::Keys),
     Demo(demo::Demo),
+    Completions(completions::Completions),
+    Man(completions::Man),
 }
 
 /// Reads the command line; on a mistake, or for help, it prints and ends the process.
@@ -74,6 +89,11 @@ pub(crate) fn parse() -> (Global, Command) {
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Seal(cli.seal));
     (cli.global, command)
+}
+
+/// The whole command line, as help, completions and manuals tell it.
+fn cli() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs a command; the exit code of a success can still say that something was found.
@@ -88,10 +108,17 @@ pub(crate) fn run(global: Global, command: Command) -> Result<ExitCode> {
         Command::Set(set) => set.run(&bench),
         Command::Unset(unset) => unset.run(&bench),
         Command::Rotate(rotate) => rotate.run(&bench),
+        Command::UpdateKeys(updatekeys) => updatekeys.run(&bench),
+        Command::Groups(groups) => groups.run(&bench),
+        Command::ExecEnv(exec) => exec.run(&bench),
+        Command::ExecFile(exec) => exec.run(&bench),
+        Command::FileStatus(status) => status.run(&bench),
         Command::Check(check) => check.run(&bench),
         Command::Init(init) => init.run(&bench),
         Command::Keys(keys) => keys.run(&bench),
         Command::Demo(demo) => demo.run(&bench),
+        Command::Completions(completions) => completions.run(cli()),
+        Command::Man(man) => man.run(cli()),
     }
 }
 
@@ -157,10 +184,9 @@ fn emit_error(name: &Path, error: &emit::EmitError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        cli().debug_assert();
     }
 }

@@ -3,20 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sops::{KeyEntry, MasterKey, Metadata};
+use sops::{MasterKey, Metadata};
 
-use crate::args::InputFormat;
-use crate::error::Result;
+use crate::args::{ChangeArgs, InputFormat};
+use crate::error::{Code, Error, Result};
 use crate::files::Target;
+use crate::rekey::known_groups;
 use crate::walk::{Walk, is_document};
 use crate::workbench::{OpenFile, Workbench, new_data_key};
 
 /// Seal files again under new data keys
 ///
-/// For the same recipients, in place, over files and whole folders. A recipient that the policy does not name
-/// is refused: nothing in a file says who put it there.
+/// For the same recipients, or with some added and removed, in place, over files and whole folders. A recipient that the
+/// policy does not name is refused: nothing in a file says who put it there.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  seal rotate clusters/production/")]
+#[command(
+    after_help = "Examples:\n  seal rotate clusters/production/\n  seal rotate --add-age age1... --rm-age age1... app.yaml"
+)]
 pub(crate) struct Rotate {
     /// Files and folders
     #[arg(required = true)]
@@ -29,6 +32,9 @@ pub(crate) struct Rotate {
     /// Keep a recipient that the policy does not name
     #[arg(long, value_name = "RECIPIENT")]
     accept_recipient: Vec<String>,
+
+    #[command(flatten)]
+    changes: ChangeArgs,
 
     #[command(flatten)]
     input: InputFormat,
@@ -60,10 +66,13 @@ impl Rotate {
                 Ok(())
             };
         };
-        super::recipients::check(bench, path, &file.metadata, &[], &self.accept_recipient)?;
+        let (added, removed) = (self.changes.added()?, self.changes.removed()?);
+        super::recipients::check(bench, path, &file.metadata, &added, &self.accept_recipient)?;
         let OpenFile { metadata, opened, .. } = bench.open(path, file, self.ignore_mac, true)?;
         let key = new_data_key()?;
-        let renewed = renew(bench, path, &metadata, &key)?;
+        let mut groups = known_groups(path, &metadata)?;
+        change(&mut groups, &added, &removed).map_err(|error| error.file(path))?;
+        let renewed = renew(bench, &metadata, &groups, &key)?;
         // The block keeps its form, the texts do not: they were sealed under the old key.
         let kept = opened.kept.map(|(reuse, block)| (reuse.emptied(), block));
         let sealed = bench.seal_again(path, format, opened.plaintext, renewed, &key, kept)?;
@@ -74,22 +83,33 @@ impl Rotate {
     }
 }
 
-/// The metadata of the file with `key` wrapped for the same recipients; a kind that this program does not know
-/// cannot be wrapped and is refused.
-fn renew(bench: &Workbench, path: &Path, old: &Metadata, key: &sops::DataKey) -> Result<Metadata> {
-    let known = |entry: &KeyEntry| {
-        entry.master_key().cloned().ok_or_else(|| {
-            let text = format!("cannot seal for a key of the kind {}", entry.kind());
-            crate::error::Error::new(crate::error::Code::NoEncryptionKey, text).file(path)
-        })
-    };
-    let groups: Vec<Vec<MasterKey>> = old
-        .groups
-        .iter()
-        .map(|group| group.iter().map(known).collect())
-        .collect::<Result<_>>()?;
+/// Adds keys to the first group and removes others from all of them, as sops does.
+fn change(groups: &mut Vec<Vec<MasterKey>>, added: &[MasterKey], removed: &[MasterKey]) -> Result<()> {
+    for group in &mut *groups {
+        group.retain(|key| !removed.contains(key));
+    }
+    if let Some(first) = groups.first_mut() {
+        let new = added.iter().filter(|key| !first.contains(key)).cloned();
+        first.extend(new.collect::<Vec<_>>());
+    }
+    if groups.iter().any(Vec::is_empty) {
+        return Err(
+            Error::new(Code::Conflict, "a key group would be left without any key")
+                .hint("`seal groups delete` removes a whole group"),
+        );
+    }
+    Ok(())
+}
+
+/// The metadata of the file with `key` wrapped for `groups`.
+fn renew(
+    bench: &Workbench,
+    old: &Metadata,
+    groups: &[Vec<MasterKey>],
+    key: &sops::DataKey,
+) -> Result<Metadata> {
     let wrapped = bench.wrap(
-        &groups,
+        groups,
         old.shamir_threshold,
         key,
         old.rules.clone(),

@@ -227,6 +227,11 @@ pub fn emit_value(format: Format, items: &[Item<'_>], options: &Options) -> Resu
     Ok(out)
 }
 
+/// Appends a scalar as the formats that know only text print it; a text as its bytes.
+pub fn text(value: &Scalar<'_>, out: &mut Vec<u8>) {
+    dotenv::plain(value, out);
+}
+
 /// Position behind the value that begins at `at`.
 fn behind(items: &[Item<'_>], at: usize) -> usize {
     let mut depth = 0_usize;

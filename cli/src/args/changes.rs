@@ -1,0 +1,37 @@
+//! Which recipients come and go.
+
+use sops::{KeyKind, MasterKey};
+
+use super::keys::read;
+use crate::error::Result;
+
+/// Recipients to add and to remove. Only kinds that work stand here; each further kind is two fields.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct ChangeArgs {
+    /// age recipients to add, with commas between them
+    #[arg(long, value_name = "RECIPIENTS")]
+    add_age: Vec<String>,
+
+    /// age recipients to remove, with commas between them
+    #[arg(long, value_name = "RECIPIENTS")]
+    rm_age: Vec<String>,
+}
+
+impl ChangeArgs {
+    /// The keys to add, in order.
+    ///
+    /// # Errors
+    /// Code 1 if a text names no key.
+    pub(crate) fn added(&self) -> Result<Vec<MasterKey>> {
+        read([(KeyKind::Age, &self.add_age)])
+    }
+
+    /// The keys to remove.
+    ///
+    /// # Errors
+    /// As [`Self::added`].
+    pub(crate) fn removed(&self) -> Result<Vec<MasterKey>> {
+        read([(KeyKind::Age, &self.rm_age)])
+    }
+}

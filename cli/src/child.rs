@@ -1,0 +1,149 @@
+//! Programs that run for the user: their environment, their user, and their end.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, ExitCode, ExitStatus};
+
+use rustix::process::Pid;
+
+use crate::error::{Code, Error, Result};
+use crate::interrupt;
+
+/// Variables that hold or give private keys: no child gets them.
+const PRIVATE: [&str; 3] = ["SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD"];
+
+/// How a command line of the user is run.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct ChildArgs {
+    /// Start with an empty environment
+    #[arg(long)]
+    pub(crate) pristine: bool,
+
+    /// Run it as this user, which takes root
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+}
+
+impl ChildArgs {
+    /// `line`, to be run by the shell.
+    ///
+    /// # Errors
+    /// Code 1 if there is no such user.
+    pub(crate) fn shell(&self, line: &OsStr) -> Result<Command> {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(line);
+        if self.pristine {
+            command.env_clear();
+        }
+        for name in PRIVATE {
+            command.env_remove(name);
+        }
+        if let Some(name) = &self.user {
+            let (user, group) = user(name)?;
+            command.uid(user).gid(group);
+        }
+        Ok(command)
+    }
+}
+
+/// Runs `command` to its end. While it runs, requests to end go to it.
+///
+/// # Errors
+/// Code 1 if it cannot be started.
+pub(crate) fn run(mut command: Command) -> Result<ExitCode> {
+    let not_started =
+        |cause: std::io::Error| Error::new(Code::Generic, "the command cannot be started").cause(&cause);
+    let mut child = command.spawn().map_err(not_started)?;
+    let forwarding = Pid::from_raw(child.id() as i32)
+        .map(interrupt::forward_to)
+        .transpose();
+    let forwarding = forwarding.map_err(not_started)?;
+    let status = child
+        .wait()
+        .map_err(|cause| Error::new(Code::Generic, "the command cannot be waited for").cause(&cause))?;
+    drop(forwarding);
+    Ok(ExitCode::from(code(status)))
+}
+
+/// Puts the command in the place of this program. Returns only if that fails.
+pub(crate) fn become_it(mut command: Command) -> Error {
+    let cause = command.exec();
+    Error::new(Code::Generic, "the command cannot be started").cause(&cause)
+}
+
+/// As a shell tells it: 128 and the number of the signal for a child that one ended.
+fn code(status: ExitStatus) -> u8 {
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    u8::try_from(code.unwrap_or(1)).unwrap_or(1)
+}
+
+/// The numbers of a user and its first group, from the system's list of users.
+fn user(name: &str) -> Result<(u32, u32)> {
+    let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let fields = list.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = fields.into_iter().find(|fields| fields.first() == Some(&name));
+    let number = |at: usize| found.as_ref()?.get(at)?.parse().ok();
+    number(2).zip(number(3)).ok_or_else(|| {
+        let text = format!("there is no user {}", crate::escape::escape(name));
+        Error::new(Code::Generic, text)
+    })
+}
+
+/// `name=value` can be a variable only if the name has no `=` and neither holds a zero byte.
+pub(crate) fn variable(name: &[u8], value: &[u8]) -> Option<(OsString, OsString)> {
+    use std::os::unix::ffi::OsStringExt as _;
+    let fine = !name.is_empty() && !name.contains(&b'=') && !name.contains(&0) && !value.contains(&0);
+    fine.then(|| {
+        (
+            OsString::from_vec(name.to_vec()),
+            OsString::from_vec(value.to_vec()),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_pass_through() {
+        for (line, expected) in [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)] {
+            let command = ChildArgs::default().shell(OsStr::new(line)).expect("a shell");
+            let mut command = command;
+            let status = command.status().expect("it runs");
+            assert_eq!(code(status), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn private_keys_are_not_handed_on() {
+        let command = ChildArgs::default().shell(OsStr::new("true")).expect("a shell");
+        for name in PRIVATE {
+            let removed = command
+                .get_envs()
+                .any(|(key, value)| key == name && value.is_none());
+            assert!(removed, "{name}");
+        }
+    }
+
+    #[test]
+    fn users_are_looked_up() {
+        assert_eq!(user("root").expect("root"), (0, 0));
+        assert!(user("nobody-of-this-name").is_err());
+    }
+
+    #[test]
+    fn only_what_can_be_a_variable_is_one() {
+        assert!(variable(b"A", b"x=y").is_some());
+        for (name, value) in [
+            (&b""[..], &b"x"[..]),
+            (b"A=B", b"x"),
+            (b"A\0", b"x"),
+            (b"A", b"\0"),
+        ] {
+            assert!(variable(name, value).is_none(), "{name:?} {value:?}");
+        }
+    }
+}

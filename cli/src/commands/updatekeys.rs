@@ -1,0 +1,201 @@
+//! `seal updatekeys`: the recipients that the policy wants now.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use sops::{MasterKey, Metadata};
+
+use crate::args::InputFormat;
+use crate::error::{Code, Error, Result};
+use crate::files::Target;
+use crate::rekey::rekeyed;
+use crate::walk::{Walk, is_document};
+use crate::workbench::Workbench;
+
+/// Give sealed files the recipients of the policy
+///
+/// Shows, group by group, who is added and who is removed, and asks. The data key stays: who was removed can still open
+/// what they have a copy of, until `seal rotate` and a change of the secrets themselves.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  seal updatekeys secrets.yaml\n  seal updatekeys --yes clusters/")]
+pub(crate) struct UpdateKeys {
+    /// Files and folders
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    input: InputFormat,
+}
+
+impl UpdateKeys {
+    pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        let walk = Walk::over(&self.files, &is_document, &[]);
+        let mut failed = walk.errors;
+        let one =
+            |bench: &Workbench, found: &crate::walk::Found| self.plan(bench, &found.path, found.explicit);
+        let plans = bench.for_each(&walk.files, one)?;
+        let mut wanted = Vec::new();
+        for (found, plan) in walk.files.iter().zip(plans) {
+            match plan {
+                Ok(Some(plan)) if plan.changes.is_empty() => {
+                    bench.ui.report("in order", &found.path, None)?;
+                }
+                Ok(Some(plan)) => wanted.push((found.path.as_path(), plan)),
+                Ok(None) => {}
+                Err(error) => failed.push(error),
+            }
+        }
+        for (path, plan) in &wanted {
+            bench.ui.say(&format!("{}:", crate::escape::path(path)))?;
+            for change in &plan.changes {
+                bench.ui.say(&format!("  {change}"))?;
+            }
+        }
+        if !wanted.is_empty() {
+            let question = match wanted.len() {
+                1 => "Change these recipients?".to_owned(),
+                count => format!("Change the recipients of these {count} files?"),
+            };
+            if !bench.ui.ask(&question)? {
+                return Err(Error::new(Code::Generic, "nothing was changed"));
+            }
+        }
+        let done = bench.for_each(&wanted, |bench, (path, plan)| self.apply(bench, path, plan))?;
+        failed.extend(done.into_iter().filter_map(Result::err));
+        Ok(super::tell_all(bench, &failed))
+    }
+
+    /// What is to become of one file; `None` if it is not sealed and was not named.
+    fn plan(&self, bench: &Workbench, path: &Path, explicit: bool) -> Result<Option<Plan>> {
+        let format = self.input.of(path);
+        let source = crate::files::read(path, bench.global.max_size)?;
+        if !explicit && !super::looks_sealed(format, source.expose()) {
+            return Ok(None);
+        }
+        let Some(file) = bench.read_sealed(path, format, source)? else {
+            return if explicit {
+                Err(super::not_sealed(path))
+            } else {
+                Ok(None)
+            };
+        };
+        let rule = bench.rule(path)?.and_then(|(_, rule)| rule);
+        let Some(rule) = rule.filter(sops::config::CreationRule::has_keys) else {
+            return Err(Error::new(
+                Code::ConfigNotFound,
+                "no rule of a policy names keys for this file",
+            )
+            .file(path)
+            .hint("add a rule whose path_regex matches it to .sops.yaml"));
+        };
+        let threshold = (rule.shamir_threshold > 0).then_some(rule.shamir_threshold);
+        Ok(Some(Plan {
+            changes: changes(&file.metadata, &rule.groups, threshold),
+            mac: file.metadata.mac,
+            groups: rule.groups,
+            threshold,
+        }))
+    }
+
+    fn apply(&self, bench: &Workbench, path: &Path, plan: &Plan) -> Result<()> {
+        let (target, source) = Target::open(path, bench.global.max_size)?;
+        let file = bench.read_sealed(path, self.input.of(path), source)?;
+        let Some(file) = file.filter(|file| file.metadata.mac == plan.mac) else {
+            return Err(Error::new(Code::Write, "changed on disk while it was looked at").file(path));
+        };
+        let bytes = rekeyed(bench, path, file, &plan.groups, plan.threshold)?;
+        for text in target.replace(bytes.expose())? {
+            bench.ui.warn(Some(path), &text);
+        }
+        bench.ui.report("updated", path, None)
+    }
+}
+
+/// The recipients that a file is to have.
+struct Plan {
+    groups: Vec<Vec<MasterKey>>,
+    threshold: Option<u8>,
+    /// In words; none if the file has these recipients already.
+    changes: Vec<String>,
+    /// Names the version of the file that was looked at.
+    mac: Option<String>,
+}
+
+/// What differs between the recipients of a file and those of a rule, a line each.
+fn changes(metadata: &Metadata, wanted: &[Vec<MasterKey>], threshold: Option<u8>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let count = metadata.groups.len().max(wanted.len());
+    for number in 0..count {
+        let present: BTreeSet<String> = metadata
+            .groups
+            .get(number)
+            .into_iter()
+            .flatten()
+            .map(|entry| {
+                let key = entry.master_key().map(MasterKey::to_string);
+                key.unwrap_or_else(|| format!("{} (of a kind that this program does not know)", entry.kind()))
+            })
+            .collect();
+        let wanted: BTreeSet<String> = wanted
+            .get(number)
+            .into_iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect();
+        let group = if count > 1 {
+            format!("group {}: ", number + 1)
+        } else {
+            String::new()
+        };
+        lines.extend(wanted.difference(&present).map(|key| format!("{group}+ {key}")));
+        lines.extend(present.difference(&wanted).map(|key| format!("{group}- {key}")));
+    }
+    let quorum = |threshold: Option<u8>, groups: usize| match threshold {
+        Some(threshold) if groups > 1 => usize::from(threshold),
+        _ => groups,
+    };
+    let before = quorum(metadata.shamir_threshold, metadata.groups.len());
+    let after = quorum(threshold, wanted.len());
+    if before != after {
+        lines.push(format!("groups needed to open the file: {before} -> {after}"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn age(name: &str) -> MasterKey {
+        MasterKey::Age {
+            recipient: name.to_owned(),
+        }
+    }
+
+    fn metadata(groups: &[&[&str]]) -> Metadata {
+        let entry = |name: &&str| sops::KeyEntry::new(age(name), String::new(), String::new());
+        let groups = groups
+            .iter()
+            .map(|group| group.iter().map(entry).collect())
+            .collect();
+        Metadata::new(groups, sops::Rules::default(), String::new(), String::new())
+    }
+
+    #[test]
+    fn who_comes_and_who_goes_is_told_group_by_group() {
+        let file = metadata(&[&["a", "b"], &["c"]]);
+        let same = [vec![age("b"), age("a")], vec![age("c")]];
+        assert!(changes(&file, &same, None).is_empty());
+        let other = [vec![age("a"), age("d")]];
+        assert_eq!(
+            changes(&file, &other, None),
+            [
+                "group 1: + d",
+                "group 1: - b",
+                "group 2: - c",
+                "groups needed to open the file: 2 -> 1"
+            ]
+        );
+    }
+}

@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::interrupt;
 
 /// Variables that hold or give private keys: no child gets them.
-const PRIVATE: [&str; 3] = ["SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD"];
+pub(crate) const PRIVATE: [&str; 3] = ["SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD"];
 
 /// How a command line of the user is run.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -54,15 +54,38 @@ pub(crate) fn run(mut command: Command) -> Result<ExitCode> {
     let not_started =
         |cause: std::io::Error| Error::new(Code::Generic, "the command cannot be started").cause(&cause);
     let mut child = command.spawn().map_err(not_started)?;
-    let forwarding = Pid::from_raw(child.id() as i32)
-        .map(interrupt::forward_to)
-        .transpose();
-    let forwarding = forwarding.map_err(not_started)?;
+    let foreground = interrupt::forward_to(Pid::from_child(&child)).map_err(not_started)?;
     let status = child
         .wait()
         .map_err(|cause| Error::new(Code::Generic, "the command cannot be waited for").cause(&cause))?;
-    drop(forwarding);
+    drop(foreground);
     Ok(ExitCode::from(code(status)))
+}
+
+/// Runs an editor to its end. Ctrl-C is left to it; a request to end ends it and this program.
+///
+/// # Errors
+/// Code 201 if it cannot be started or fails, 85 if Ctrl-C ended it.
+pub(crate) fn edit(mut command: Command) -> Result<()> {
+    let not_started =
+        |cause: std::io::Error| Error::new(Code::Editor, "the editor cannot be started").cause(&cause);
+    let mut child = command.spawn().map_err(not_started)?;
+    let foreground = interrupt::leave_to(Pid::from_child(&child)).map_err(not_started)?;
+    let status = child
+        .wait()
+        .map_err(|cause| Error::new(Code::Editor, "the editor cannot be waited for").cause(&cause))?;
+    drop(foreground);
+    if status.success() {
+        return Ok(());
+    }
+    if status.signal() == Some(rustix::process::Signal::INT.as_raw()) {
+        return Err(Error::new(Code::Interrupted, "interrupted"));
+    }
+    let text = format!(
+        "the editor failed with exit code {}: nothing was changed",
+        code(status)
+    );
+    Err(Error::new(Code::Editor, text))
 }
 
 /// Puts the command in the place of this program. Returns only if that fails.

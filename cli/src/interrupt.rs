@@ -64,7 +64,15 @@ struct Registry {
     watching: bool,
     next: u64,
     pending: Vec<(u64, Undo)>,
-    foreground: Option<Pid>,
+    foreground: Option<Foreground>,
+}
+
+/// A program that the user sees instead of this one.
+#[derive(Clone, Copy)]
+struct Foreground {
+    pid: Pid,
+    /// A request to end is passed on and ends this program too.
+    ends_us: bool,
 }
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
@@ -109,9 +117,21 @@ pub(crate) fn guard<T>(undo: Undo, make: impl FnOnce() -> io::Result<T>) -> io::
 /// # Errors
 /// When the system refuses a signal handler or a thread.
 pub(crate) fn forward_to(pid: Pid) -> io::Result<Forwarding> {
+    foreground(Foreground { pid, ends_us: false })
+}
+
+/// As [`forward_to`], but SIGTERM and SIGHUP end this program as well: an editor may ask before it ends.
+///
+/// # Errors
+/// As [`forward_to`].
+pub(crate) fn leave_to(pid: Pid) -> io::Result<Forwarding> {
+    foreground(Foreground { pid, ends_us: true })
+}
+
+fn foreground(foreground: Foreground) -> io::Result<Forwarding> {
     let mut registry = registry();
     registry.watch()?;
-    registry.foreground = Some(pid);
+    registry.foreground = Some(foreground);
     Ok(Forwarding(()))
 }
 
@@ -132,17 +152,18 @@ fn registry() -> MutexGuard<'static, Registry> {
 
 fn received(signal: i32) {
     let mut registry = registry();
-    if let Some(pid) = registry.foreground {
-        match signal {
-            SIGTERM => {
-                let _ = rustix::process::kill_process(pid, Signal::TERM);
-            }
-            SIGHUP => {
-                let _ = rustix::process::kill_process(pid, Signal::HUP);
-            }
-            _ => {}
+    if let Some(Foreground { pid, ends_us }) = registry.foreground {
+        let passed_on = match signal {
+            SIGTERM => Some(Signal::TERM),
+            SIGHUP => Some(Signal::HUP),
+            _ => None,
+        };
+        if let Some(signal) = passed_on {
+            let _ = rustix::process::kill_process(pid, signal);
         }
-        return;
+        if !ends_us || passed_on.is_none() {
+            return;
+        }
     }
     for (_, undo) in registry.pending.drain(..).rev() {
         run(undo);

@@ -3,6 +3,7 @@
 mod args;
 mod child;
 mod commands;
+mod editor;
 mod error;
 mod escape;
 mod files;

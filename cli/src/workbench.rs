@@ -265,7 +265,7 @@ impl Workbench {
         }
         let key = new_data_key()?;
         let metadata = self.wrap(&recipe.groups, recipe.threshold, &key, rules, mac_only_encrypted)?;
-        self.seal(path, &document, metadata, &key, None)
+        self.seal_document(path, &document, metadata, &key, None)
     }
 
     /// Seals the changed plaintext of a file that was opened.
@@ -279,7 +279,7 @@ impl Workbench {
         kept: Option<(Reuse, BlockText)>,
     ) -> Result<Sealed> {
         let document = self.parse_plain(path, format, plaintext)?;
-        self.seal(path, &document, metadata, key, kept)
+        self.seal_document(path, &document, metadata, key, kept)
     }
 
     /// Wraps `key` for `groups` and makes the metadata of a file that is sealed under it.
@@ -303,7 +303,8 @@ impl Workbench {
         Ok(metadata)
     }
 
-    fn parse_plain(&self, path: &Path, format: Format, source: SecretBytes) -> Result<Document> {
+    /// An author's text, about to be sealed.
+    pub(crate) fn parse_plain(&self, path: &Path, format: Format, source: SecretBytes) -> Result<Document> {
         if source.is_empty() && format == Format::Yaml {
             return Err(Error::new(
                 Code::NeedsDocument,
@@ -325,7 +326,8 @@ impl Workbench {
         Ok(document)
     }
 
-    fn seal(
+    /// Seals an author's text under `metadata`.
+    pub(crate) fn seal_document(
         &self,
         path: &Path,
         document: &Document,

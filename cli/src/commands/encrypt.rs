@@ -51,7 +51,7 @@ impl Encrypt {
             .or(file.clone())
             .unwrap_or_else(|| "-".into());
         let format = self.input.of(&name);
-        let recipe = self.recipe(bench, &name)?;
+        let recipe = recipe(bench, &name, &self.keys, &self.rules)?;
         let cap = bench.global.max_size;
         if self.in_place {
             let file = file.ok_or_else(|| Error::new(Code::Conflict, "stdin cannot be sealed in place"))?;
@@ -80,43 +80,47 @@ impl Encrypt {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
 
-    fn recipe(&self, bench: &Workbench, name: &Path) -> Result<Recipe> {
-        let policy = bench.rule(name)?;
-        let rule = policy.as_ref().and_then(|(_, rule)| rule.clone());
-        let keys = self.keys.master_keys()?;
-        if keys.is_empty() && rule.is_none() {
-            return Err(no_rule(name, policy.is_some()));
-        }
-        let mut recipe = recipe_of(&rule.unwrap_or_default());
-        if !keys.is_empty() {
-            recipe.groups = vec![keys];
-        }
-        let threshold = self.rules.shamir_secret_sharing_threshold;
-        recipe.threshold = match threshold {
-            Some(number) => Some(
-                u8::try_from(number).map_err(|_| Error::new(Code::Conflict, "the threshold is above 255"))?,
-            ),
-            None => recipe.threshold,
-        };
-        if let Some(rules) = self.rules.rules()? {
-            if recipe.rules != sops::Rules::default() && recipe.rules != rules {
-                return Err(Error::new(
-                    Code::Conflict,
-                    "the flags and the policy name different selection rules",
-                )
-                .file(name));
-            }
-            recipe.rules = rules;
-        }
-        recipe.mac_only_encrypted |= self.rules.mac_only_encrypted;
-        if recipe.groups.iter().all(Vec::is_empty) {
-            return Err(Error::new(Code::NoEncryptionKey, "no key to seal with")
-                .file(name)
-                .hint("name a recipient with --age, or in the policy's rule for this file"));
-        }
-        Ok(recipe)
+/// How a new file is sealed: by the flags, else by the policy's rule for it.
+///
+/// # Errors
+/// Code 111 without a key, 61 without a rule, 8 if flags and rule contradict each other.
+pub(super) fn recipe(bench: &Workbench, name: &Path, keys: &KeyArgs, flags: &RuleArgs) -> Result<Recipe> {
+    let policy = bench.rule(name)?;
+    let rule = policy.as_ref().and_then(|(_, rule)| rule.clone());
+    let keys = keys.master_keys()?;
+    if keys.is_empty() && rule.is_none() {
+        return Err(no_rule(name, policy.is_some()));
     }
+    let mut recipe = recipe_of(&rule.unwrap_or_default());
+    if !keys.is_empty() {
+        recipe.groups = vec![keys];
+    }
+    let threshold = flags.shamir_secret_sharing_threshold;
+    recipe.threshold = match threshold {
+        Some(number) => {
+            Some(u8::try_from(number).map_err(|_| Error::new(Code::Conflict, "the threshold is above 255"))?)
+        }
+        None => recipe.threshold,
+    };
+    if let Some(rules) = flags.rules()? {
+        if recipe.rules != sops::Rules::default() && recipe.rules != rules {
+            return Err(Error::new(
+                Code::Conflict,
+                "the flags and the policy name different selection rules",
+            )
+            .file(name));
+        }
+        recipe.rules = rules;
+    }
+    recipe.mac_only_encrypted |= flags.mac_only_encrypted;
+    if recipe.groups.iter().all(Vec::is_empty) {
+        return Err(Error::new(Code::NoEncryptionKey, "no key to seal with")
+            .file(name)
+            .hint("name a recipient with --age, or in the policy's rule for this file"));
+    }
+    Ok(recipe)
 }
 
 /// What a rule asks for.

@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod decrypt;
 mod demo;
+mod edit;
 mod encrypt;
 mod exec_env;
 mod exec_file;
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     Seal(seal::Seal),
     Encrypt(encrypt::Encrypt),
     Decrypt(decrypt::Decrypt),
+    Edit(edit::Edit),
     Get(get::Get),
     Set(set::Set),
     Unset(unset::Unset),
@@ -104,6 +106,7 @@ pub(crate) fn run(global: Global, command: Command) -> Result<ExitCode> {
         Command::Seal(seal) => seal.run(&bench),
         Command::Encrypt(encrypt) => encrypt.run(&bench),
         Command::Decrypt(decrypt) => decrypt.run(&bench),
+        Command::Edit(edit) => edit.run(&bench),
         Command::Get(get) => get.run(&bench),
         Command::Set(set) => set.run(&bench),
         Command::Unset(unset) => unset.run(&bench),

@@ -22,9 +22,22 @@ pub(crate) struct ChildArgs {
     /// Run it as this user, which takes root
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+
+    /// Hands on every variable, as sops does.
+    #[arg(skip)]
+    keeps_private: bool,
 }
 
 impl ChildArgs {
+    /// What flags of sops come to.
+    pub(crate) fn of_sops(pristine: bool, user: Option<String>) -> Self {
+        Self {
+            pristine,
+            user,
+            keeps_private: true,
+        }
+    }
+
     /// `line`, to be run by the shell.
     ///
     /// # Errors
@@ -35,7 +48,7 @@ impl ChildArgs {
         if self.pristine {
             command.env_clear();
         }
-        for name in PRIVATE {
+        for name in PRIVATE.iter().filter(|_| !self.keeps_private) {
             command.env_remove(name);
         }
         if let Some(name) = &self.user {

@@ -145,6 +145,7 @@ struct Parts {
     causes: Vec<String>,
     hint: Option<Cow<'static, str>>,
     silent: bool,
+    missing: bool,
 }
 
 impl Error {
@@ -160,6 +161,7 @@ impl Error {
             causes: Vec::new(),
             hint: None,
             silent: false,
+            missing: false,
         }))
     }
 
@@ -175,6 +177,17 @@ impl Error {
             }
         }
         error
+    }
+
+    /// Says that there is nothing where the path leads.
+    pub(crate) fn missing(mut self) -> Self {
+        self.0.missing = true;
+        self
+    }
+
+    /// Whether there is nothing where the path leads.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.0.missing
     }
 
     /// Names the file.
@@ -317,7 +330,7 @@ impl From<(&Path, document::Error)> for Error {
             )
             .at(at)
             .hint("`seal resolve` repairs a file full of conflict markers"),
-            E::Path { path, why } => Self::new(Code::Path, why).path(path),
+            E::Path { path, why } => Self::new(Code::Path, why).path(path).missing(),
             other => Self::new(Code::Read, other.to_string()),
         }
         .file(file)

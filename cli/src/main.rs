@@ -13,10 +13,13 @@ mod interrupt;
 mod policy;
 mod private;
 mod rekey;
+mod sops_cli;
 mod ui;
 mod walk;
 mod workbench;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Memory that is freed is wiped first: parsers and libraries keep copies of what they read.
@@ -25,9 +28,17 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
+    hardening::no_core_dumps();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match &arguments[..] {
+        [program, rest @ ..] if Path::new(program).file_name() == Some("sops".as_ref()) => {
+            return sops_cli::run(rest);
+        }
+        [_, name, rest @ ..] if name == "sops" => return sops_cli::run(rest),
+        _ => {}
+    }
     let (global, command) = commands::parse();
     let ui = ui::Ui::new(global.manner());
-    hardening::no_core_dumps();
     match commands::run(global, command) {
         Ok(code) => code,
         Err(error) => {

@@ -23,10 +23,6 @@ const OTHER_NAME: &str = ".sops.yml";
 const DEPTH: usize = 100;
 
 /// Where the search begins.
-#[allow(
-    dead_code,
-    reason = "the second is for the command line of sops, which comes next"
-)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     /// In the folder of the target.

@@ -20,7 +20,7 @@ use crate::policy::{Policies, Policy, Start};
 use crate::ui::Ui;
 
 /// The version that new files name: what any sops from 3.11 on reads.
-const VERSION: &str = "3.11.0";
+pub(crate) const VERSION: &str = "3.11.0";
 
 /// From this many files on a second thread is worth its start.
 const MANY: usize = 32;
@@ -30,6 +30,10 @@ pub(crate) struct Workbench {
     pub(crate) ui: Ui,
     pub(crate) global: Global,
     pub(crate) policies: Policies,
+    /// Whether it serves the command line of sops.
+    pub(crate) as_sops: bool,
+    /// The order in which kinds of key are tried.
+    pub(crate) order: Vec<sops::KeyKind>,
     keyring: Keyring,
     runtime: tokio::runtime::Runtime,
 }
@@ -58,14 +62,26 @@ pub(crate) struct Recipe {
 impl Workbench {
     /// A workbench with the identities that the environment names.
     pub(crate) fn new(ui: Ui, global: Global) -> Result<Self> {
+        Self::starting(ui, global, Start::Target)
+    }
+
+    /// A workbench for the command line of sops, which looks for its policy from the current folder upwards.
+    pub(crate) fn of_sops(config: Option<std::path::PathBuf>) -> Result<Self> {
+        let global = Global::of_sops(config);
+        Self::starting(Ui::new(global.manner()), global, Start::CurrentDirectory)
+    }
+
+    fn starting(ui: Ui, global: Global, start: Start) -> Result<Self> {
         let home = std::env::home_dir();
         let sources = AgeSources::from_env(&|name| std::env::var_os(name), home.as_deref());
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .map_err(|cause| Error::new(Code::Generic, "cannot start").cause(&cause))?;
         Ok(Self {
-            policies: Policies::new(global.config(), Start::Target),
+            policies: Policies::new(global.config(), start),
+            as_sops: start == Start::CurrentDirectory,
+            order: DEFAULT_ORDER.to_vec(),
             keyring: Keyring::new(vec![Box::new(AgeProvider::new(sources))]),
             ui,
             global,
@@ -171,7 +187,7 @@ impl Workbench {
         let check = |key: &DataKey| sops::is_data_key(metadata, key);
         let opened = self
             .runtime
-            .block_on(self.keyring.unwrap(metadata, &DEFAULT_ORDER, &check))
+            .block_on(self.keyring.unwrap(metadata, &self.order, &check))
             .map_err(|failure| {
                 let code = if failure.exit_code() == 111 {
                     Code::NoEncryptionKey
@@ -344,7 +360,7 @@ impl Workbench {
         let sealing = Sealing {
             key,
             now: &now,
-            fields: true,
+            fields: self.writes_fields(path, &metadata)?,
             reuse: reuse.as_mut(),
             block: block.as_ref(),
             limits: &limits,
@@ -354,6 +370,17 @@ impl Workbench {
             .map_err(|error| Error::from((path, error)))?;
         self.warn(path, &sealed.warnings);
         Ok(sealed)
+    }
+
+    /// Whether `integrity` and `layout` are written: always, but in the place of sops only where the file has them or
+    /// the policy has a `seal:` part.
+    fn writes_fields(&self, path: &Path, metadata: &Metadata) -> Result<bool> {
+        let has = metadata.integrity.is_some() || metadata.layout.is_some();
+        let asked = || -> Result<bool> {
+            let policy = self.rule(path)?;
+            Ok(policy.is_some_and(|(policy, _)| policy.config.seal.present))
+        };
+        Ok(!self.as_sops || has || asked()?)
     }
 
     fn warn(&self, path: &Path, warnings: &[Warning]) {

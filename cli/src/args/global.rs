@@ -59,6 +59,18 @@ impl Global {
             .map(PathBuf::from)
     }
 
+    /// What the command line of sops comes to: no bound on sizes, nothing reported.
+    pub(crate) fn of_sops(config: Option<PathBuf>) -> Self {
+        Self {
+            config: config.map(PathBuf::into_os_string),
+            max_size: Cap::none(),
+            json: false,
+            yes: false,
+            quiet: true,
+            verbose: 0,
+        }
+    }
+
     /// How the user wants to be spoken to.
     pub(crate) fn manner(&self) -> Manner {
         Manner {

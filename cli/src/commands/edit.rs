@@ -60,10 +60,33 @@ enum Subject {
 }
 
 impl Edit {
+    /// What flags of sops come to.
+    pub(crate) fn of_sops(file: PathBuf, ignore_mac: bool) -> Self {
+        Self {
+            file,
+            ignore_mac,
+            accept_recipient: Vec::new(),
+            keys: KeyArgs::default(),
+            rules: RuleArgs::default(),
+            input: InputFormat::default(),
+        }
+    }
+
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        let format = self.input.of(&self.file);
+        let recipe = |path: &Path| super::encrypt::recipe(bench, path, &self.keys, &self.rules);
+        self.run_with(bench, format, &recipe)
+    }
+
+    /// Edits the file; `recipe` says how one that is not there yet is sealed.
+    pub(crate) fn run_with(
+        &self,
+        bench: &Workbench,
+        format: Format,
+        recipe: &dyn Fn(&Path) -> Result<Recipe>,
+    ) -> Result<ExitCode> {
         let path = self.file.as_path();
-        let format = self.input.of(path);
-        let (subject, before) = self.subject(bench, path, format)?;
+        let (subject, before) = self.subject(bench, path, format, recipe)?;
         let editor = Editor::of_user()?;
         let folder = PrivateFolder::new()?;
         let text = folder.path().join(path.file_name().unwrap_or("file".as_ref()));
@@ -83,10 +106,15 @@ impl Edit {
     }
 
     /// The file and the text to begin with.
-    fn subject(&self, bench: &Workbench, path: &Path, format: Format) -> Result<(Subject, SecretBytes)> {
+    fn subject(
+        &self,
+        bench: &Workbench,
+        path: &Path,
+        format: Format,
+        recipe: &dyn Fn(&Path) -> Result<Recipe>,
+    ) -> Result<(Subject, SecretBytes)> {
         if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            let recipe = super::encrypt::recipe(bench, path, &self.keys, &self.rules)?;
-            return Ok((Subject::New(recipe), template(format)));
+            return Ok((Subject::New(recipe(path)?), template(format)));
         }
         let source = files::read(path, bench.global.max_size)?;
         let file = bench

@@ -124,7 +124,7 @@ pub(super) fn recipe(bench: &Workbench, name: &Path, keys: &KeyArgs, flags: &Rul
 }
 
 /// What a rule asks for.
-pub(super) fn recipe_of(rule: &CreationRule) -> Recipe {
+pub(crate) fn recipe_of(rule: &CreationRule) -> Recipe {
     Recipe {
         groups: rule.groups.clone(),
         threshold: (rule.shamir_threshold > 0).then_some(rule.shamir_threshold),

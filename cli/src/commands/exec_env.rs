@@ -62,7 +62,12 @@ impl ExecEnv {
 }
 
 /// Sets one variable for each entry of the first document.
-fn set_variables(path: &Path, bench: &Workbench, document: &Document, command: &mut Command) -> Result<()> {
+pub(crate) fn set_variables(
+    path: &Path,
+    bench: &Workbench,
+    document: &Document,
+    command: &mut Command,
+) -> Result<()> {
     let items = emit::from_document(document, bench.limits().expanded, |_| None)
         .map_err(|error| super::emit_error(path, &error))?;
     let mut name: &[u8] = b"";

@@ -63,27 +63,41 @@ impl ExecFile {
             .ok_or_else(|| super::not_sealed(path))?;
         let plaintext = bench.open(path, file, self.ignore_mac, false)?.opened.plaintext;
         let plaintext = super::decrypt::converted(bench, path, format, &self.output, plaintext)?;
-        if Path::new(&self.filename).file_name() != Some(&self.filename) {
-            return Err(Error::new(
-                Code::Generic,
-                "--filename takes a name without folders",
-            ));
-        }
-        let folder = PrivateFolder::new()?;
-        let opened = folder.path().join(&self.filename);
-        let command = self.child.shell(&with_name(&self.command, opened.as_os_str()))?;
-        if self.no_fifo {
-            let mut file = private(&opened)?;
-            file.write_all(plaintext.expose())
-                .map_err(|cause| cannot_make(&opened, &cause))?;
-            drop(file);
-        } else {
-            feed(&opened, plaintext)?;
-        }
-        let code = child::run(command);
-        drop(folder);
-        code
+        with_file(
+            plaintext,
+            &self.filename,
+            !self.no_fifo,
+            &self.command,
+            &self.child,
+        )
     }
+}
+
+/// Runs a command line in which `{}` stands for a file of this name with the plaintext: a pipe, or a file in memory.
+pub(crate) fn with_file(
+    plaintext: SecretBytes,
+    filename: &OsStr,
+    as_pipe: bool,
+    line: &OsStr,
+    child: &ChildArgs,
+) -> Result<ExitCode> {
+    if Path::new(filename).file_name() != Some(filename) {
+        return Err(Error::new(
+            Code::Generic,
+            "--filename takes a name without folders",
+        ));
+    }
+    let folder = PrivateFolder::new()?;
+    let opened = folder.path().join(filename);
+    let command = child.shell(&with_name(line, opened.as_os_str()))?;
+    if as_pipe {
+        feed(&opened, plaintext)?;
+    } else {
+        let mut file = private(&opened)?;
+        file.write_all(plaintext.expose())
+            .map_err(|cause| cannot_make(&opened, &cause))?;
+    }
+    child::run(command)
 }
 
 /// The command line with every `{}` replaced.

@@ -50,7 +50,7 @@ impl Get {
 }
 
 /// What stands at `path` of a plaintext, as sops prints it.
-pub(super) fn extract(
+pub(crate) fn extract(
     name: &Path,
     bench: &Workbench,
     format: Format,
@@ -66,7 +66,8 @@ pub(super) fn extract(
     let Some(value) = emit::select(&items, &path) else {
         return Err(Error::new(Code::Path, "there is nothing at this path")
             .file(name)
-            .path(&path));
+            .path(&path)
+            .missing());
     };
     emit::emit_value(output.unwrap_or(format), value, &super::emit_options(None)?)
         .map_err(|error| super::emit_error(name, &error))

@@ -31,6 +31,14 @@ use crate::error::{Code, Error, Result};
 use crate::ui::Ui;
 use crate::workbench::Workbench;
 
+pub(crate) use edit::Edit;
+pub(crate) use encrypt::recipe_of;
+pub(crate) use exec_env::set_variables;
+pub(crate) use exec_file::with_file;
+pub(crate) use get::extract;
+pub(crate) use set::Change;
+pub(crate) use updatekeys::UpdateKeys;
+
 /// Seals secrets in files before they are committed
 ///
 /// Without a command it seals, in place, every file under PATH (default: the current folder) that the policy
@@ -84,6 +92,9 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     Completions(completions::Completions),
     Man(completions::Man),
+    /// The command line of sops: `seal sops --help`
+    #[command(name = "sops", disable_help_flag = true)]
+    Sops,
 }
 
 /// Reads the command line; on a mistake, or for help, it prints and ends the process.
@@ -122,6 +133,8 @@ pub(crate) fn run(global: Global, command: Command) -> Result<ExitCode> {
         Command::Demo(demo) => demo.run(&bench),
         Command::Completions(completions) => completions.run(cli()),
         Command::Man(man) => man.run(cli()),
+        // Its words are not ours: `main` hands them on before they are read here.
+        Command::Sops => Ok(crate::sops_cli::run(&[])),
     }
 }
 
@@ -165,7 +178,7 @@ fn tree_path(text: &str) -> Result<document::Path> {
     })
 }
 
-fn emit_options(indent: Option<i32>) -> Result<emit::Options> {
+pub(crate) fn emit_options(indent: Option<i32>) -> Result<emit::Options> {
     let mut options = emit::Options::default();
     match indent {
         None => {}
@@ -180,7 +193,7 @@ fn emit_options(indent: Option<i32>) -> Result<emit::Options> {
     Ok(options)
 }
 
-fn emit_error(name: &Path, error: &emit::EmitError) -> Error {
+pub(crate) fn emit_error(name: &Path, error: &emit::EmitError) -> Error {
     Error::new(Code::Dump, error.to_string()).file(name)
 }
 

@@ -26,6 +26,9 @@ pub(super) fn check(
         .and_then(|(_, rule)| rule)
         .filter(|rule| rule.has_keys());
     let Some(rule) = rule else {
+        if bench.as_sops {
+            return Ok(());
+        }
         bench.ui.warn(
             Some(path),
             "no rule of a policy names keys for this file: its recipients are taken as they are",
@@ -36,7 +39,12 @@ pub(super) fn check(
         let known = entry.master_key().is_some_and(|key| {
             rule.keys().chain(added).any(|named| named == key) || accepted.contains(&key.to_string())
         });
-        if !known {
+        if !known && bench.as_sops {
+            bench.ui.warn(
+                Some(path),
+                "the file lists a recipient that the policy does not name",
+            );
+        } else if !known {
             let name = entry
                 .master_key()
                 .map_or_else(|| entry.kind().to_owned(), MasterKey::to_string);

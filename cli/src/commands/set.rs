@@ -90,16 +90,16 @@ fn json(bench: &Workbench, value: SecretBytes, string: bool) -> Result<Document>
 }
 
 /// An edit of one sealed file, in place, under its lock.
-pub(super) struct Change {
-    pub(super) file: PathBuf,
-    pub(super) format: Format,
-    pub(super) ignore_mac: bool,
-    pub(super) accepted: Vec<String>,
+pub(crate) struct Change {
+    pub(crate) file: PathBuf,
+    pub(crate) format: Format,
+    pub(crate) ignore_mac: bool,
+    pub(crate) accepted: Vec<String>,
 }
 
 impl Change {
     /// Opens the file, applies `edit` to the author's text, seals it again and replaces the file.
-    pub(super) fn run(
+    pub(crate) fn run(
         self,
         bench: &Workbench,
         edit: &dyn Fn(&Document, &mut Edits) -> Result<(), document::Error>,

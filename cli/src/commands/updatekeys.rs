@@ -29,7 +29,20 @@ pub(crate) struct UpdateKeys {
 }
 
 impl UpdateKeys {
+    /// What flags of sops come to.
+    pub(crate) fn of_sops(files: Vec<PathBuf>, input_type: Option<document::Format>) -> Self {
+        Self {
+            files,
+            input: InputFormat { input_type },
+        }
+    }
+
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        self.run_with(bench, false)
+    }
+
+    /// Updates the files; with `yes` without a question.
+    pub(crate) fn run_with(&self, bench: &Workbench, yes: bool) -> Result<ExitCode> {
         let walk = Walk::over(&self.files, &is_document, &[]);
         let mut failed = walk.errors;
         let one =
@@ -57,7 +70,7 @@ impl UpdateKeys {
                 1 => "Change these recipients?".to_owned(),
                 count => format!("Change the recipients of these {count} files?"),
             };
-            if !bench.ui.ask(&question)? {
+            if !yes && !bench.ui.ask(&question)? {
                 return Err(Error::new(Code::Generic, "nothing was changed"));
             }
         }

@@ -207,11 +207,9 @@ impl<'a> Reader<'a> {
         self.check_properties(at, anchor, range.start)?;
         let mut start = range.start;
         if list && !flow {
-            // The parser reports a place behind the first dash.
-            let from = self
-                .last_end
-                .max(anchor.map_or(0, |(_, name)| name.end as usize))
-                .max(tag_end);
+            // The parser may report a place behind the first dash.
+            let properties = anchor.map_or(0, |(_, name)| name.end as usize).max(tag_end);
+            let from = self.announced(self.last_end.max(properties), properties > 0);
             start = lines::find(self.text.as_bytes(), from, b'-').unwrap_or(range.start);
         }
         if self.indent == 0 && !flow && !list {
@@ -334,7 +332,10 @@ impl<'a> Reader<'a> {
         };
         let span = match style {
             Style::Literal | Style::Folded => lines::block_scalar(self.text, from, range),
-            Style::Plain if range.is_empty() => self.absent(from, tag.is_some() || anchor.is_some()),
+            Style::Plain if range.is_empty() => {
+                let at = self.announced(from, tag.is_some() || anchor.is_some());
+                Span::new(at, at)
+            }
             _ => Span::new(range.start, range.end),
         };
         self.check_properties(at, anchor, span.start as usize)?;
@@ -373,8 +374,9 @@ impl<'a> Reader<'a> {
         self.place(id, 1)
     }
 
-    /// Where an absent value stands: right behind the `:` or `-` that announces it.
-    fn absent(&self, from: usize, has_properties: bool) -> Span {
+    /// Where a value may begin, and where an absent one stands: right behind the `:` or `-` that announces it, or
+    /// behind its properties, which end at `from`.
+    fn announced(&self, from: usize, has_properties: bool) -> usize {
         let bytes = self.text.as_bytes();
         let sign = match self.open.last() {
             Some(parent) if parent.list => Some(b'-'),
@@ -384,8 +386,7 @@ impl<'a> Reader<'a> {
         let found = sign
             .filter(|_| !has_properties)
             .and_then(|sign| lines::find(bytes, from, sign));
-        let at = found.map_or(from, |at| at + 1);
-        Span::new(at, at)
+        found.map_or(from, |at| at + 1)
     }
 
     fn is_key(&self) -> bool {

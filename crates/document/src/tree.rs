@@ -78,7 +78,7 @@ pub enum Style {
 }
 
 /// A node: what stands where a value can stand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
     /// Named values in order; comments stand among them.
     Map {
@@ -131,7 +131,7 @@ impl Node {
 }
 
 /// A comment line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comment {
     /// The text that a sealed form replaces: everything behind the comment mark, up to the line end.
     pub span: Span,
@@ -140,7 +140,7 @@ pub struct Comment {
 }
 
 /// What stands in a map or a list, in document order as sops orders it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Child {
     /// An entry of a map.
     Entry {
@@ -246,6 +246,25 @@ impl Tree {
         }
     }
 
+    /// In what another tree differs.
+    #[cfg(test)]
+    pub(crate) fn differs(&self, other: &Self) -> Option<&'static str> {
+        [
+            ("nodes", self.nodes != other.nodes),
+            ("children", self.children != other.children),
+            ("roots", self.roots != other.roots),
+            ("lost comments", self.lost != other.lost),
+            ("ends", self.ends != other.ends),
+            ("indent", self.indent != other.indent),
+            ("brackets", self.flows != other.flows),
+            ("anchors", self.anchors != other.anchors),
+            ("aliases as keys", self.alias_keys != other.alias_keys),
+            ("decoded text", self.decoded.expose() != other.decoded.expose()),
+        ]
+        .into_iter()
+        .find_map(|(what, differs)| differs.then_some(what))
+    }
+
     /// The bytes of `text`, given the source the tree was built from.
     pub fn text<'a>(&'a self, source: &'a [u8], text: Text) -> &'a [u8] {
         let from = if text.decoded {
@@ -275,9 +294,14 @@ impl TreeBuilder {
 
     /// Puts text that the source does not spell literally into the side buffer.
     pub fn decoded(&mut self, bytes: &[u8]) -> Text {
+        self.decoded_by(|buffer| buffer.extend_from_slice(bytes))
+    }
+
+    /// The same for text that `append` puts there, which must leave alone what is there already.
+    pub fn decoded_by(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> Text {
         let buffer = self.tree.decoded.expose_mut();
         let start = buffer.len();
-        buffer.extend_from_slice(bytes);
+        append(buffer);
         Text {
             span: Span::new(start, buffer.len()),
             decoded: true,

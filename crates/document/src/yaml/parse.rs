@@ -1,34 +1,19 @@
 //! From events to a tree.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ops::Range;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span as EventSpan, StrInput, StructureStyle};
 use secret::SecretBytes;
 
-use super::attach::attach;
-use super::{comments, lines, strict};
+use super::{keys, lines, strict};
 use crate::document::{Form, Limits};
 use crate::error::{Error, Position};
 use crate::tree::{Child, Node, NodeId, Span, Style, Text, Tree, TreeBuilder};
 
-/// Reads a YAML stream.
-pub(crate) fn parse(source: &[u8], form: Form, limits: &Limits) -> Result<Tree, Error> {
-    let text = strict::text(source, form)?;
-    let reader = Reader::new(text, form, limits);
-    let (mut tree, containers) = reader.read()?;
-    if form == Form::Plain && tree.roots.is_empty() {
-        return Err(Error::syntax(
-            source,
-            0,
-            "the file says nothing: there is no document in it",
-        ));
-    }
-    if comments::has_comment(source) {
-        attach(text, form, &mut tree, &containers)?;
-    }
-    Ok(tree)
+/// The tree without comments, and its containers in the order in which they begin.
+pub(super) fn read(text: &str, form: Form, limits: &Limits) -> Result<(Tree, Vec<NodeId>), Error> {
+    Reader::new(text, form, limits).read()
 }
 
 /// A container that has begun and not yet ended.
@@ -280,17 +265,10 @@ impl<'a> Reader<'a> {
     /// Refuses a map that names a key twice: sops takes it in some documents and not in others.
     fn check_keys(&self, mark: usize) -> Result<(), Error> {
         let bytes = self.text.as_bytes();
-        let entries = self.builder.pending(mark).iter().filter_map(|child| match child {
-            Child::Entry { key, key_span, .. } => Some((self.builder.text(bytes, *key), key_span.start)),
-            _ => None,
-        });
-        let mut seen = HashMap::with_capacity(self.builder.pending(mark).len());
-        for (key, at) in entries {
-            if let Some(first) = seen.insert(key, at) {
-                return Err(strict::duplicate(bytes, first as usize, at as usize));
-            }
+        match keys::duplicate(bytes, &self.builder, mark) {
+            Some((first, again)) => Err(strict::duplicate(bytes, first, again)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn scalar(

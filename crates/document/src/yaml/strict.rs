@@ -17,13 +17,31 @@ pub(super) fn text(source: &[u8], form: Form) -> Result<&str, Error> {
     }
     let text = std::str::from_utf8(source)
         .map_err(|error| Error::syntax(source, error.valid_up_to(), "not valid UTF-8"))?;
-    if source
-        .iter()
-        .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'))
-    {
+    if source.chunks(4096).all(is_harmless) {
         return Ok(text);
     }
-    for (at, c) in text.char_indices().filter(|(_, c)| !matches!(c, ' '..='~')) {
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        if !is_harmless(line.as_bytes()) {
+            characters(source, offset, line, form)?;
+        }
+        offset += line.len();
+    }
+    Ok(text)
+}
+
+/// Whether there are only printable ASCII characters, tabs and line breaks. No branch: it is done many bytes at a time.
+fn is_harmless(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, &byte| {
+        let printable = byte.wrapping_sub(b' ') <= b'~' - b' ';
+        all & (printable | (byte == b'\n') | (byte == b'\t') | (byte == b'\r'))
+    })
+}
+
+/// Looks at each character of the line that begins at `offset`.
+fn characters(source: &[u8], offset: usize, line: &str, form: Form) -> Result<(), Error> {
+    for (at, c) in line.char_indices().filter(|(_, c)| !matches!(c, ' '..='~')) {
+        let at = offset + at;
         if forbidden(at, c) {
             let why = format!("the control character U+{:04X} is not allowed in YAML", c as u32);
             return Err(Error::syntax(source, at, why));
@@ -36,7 +54,7 @@ pub(super) fn text(source: &[u8], form: Form) -> Result<&str, Error> {
             return Err(Error::syntax(source, at, why));
         }
     }
-    Ok(text)
+    Ok(())
 }
 
 fn forbidden(at: usize, c: char) -> bool {

@@ -1,5 +1,6 @@
 //! Properties of YAML documents.
 
+use super::strict;
 use crate::roundtrip::set;
 use crate::{Form, Format, Limits, Node, NodeId};
 
@@ -44,5 +45,45 @@ fn items_are_set_in_lists_of_one_item_and_in_lists_of_lists() {
     ] {
         let found = set(Format::Yaml, text.as_bytes(), path, "\"v\"").expect("can be set");
         assert_eq!(found, expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_character_that_may_not_stand_in_a_file_is_named_with_its_place() {
+    for (text, form, expected) in [
+        (
+            "a: 1\nb: é\u{7f}\n",
+            Form::Sealed,
+            Some("2:5: the control character U+007F"),
+        ),
+        (
+            "a: 1\r\nb: x\u{1}\n",
+            Form::Sealed,
+            Some("2:5: the control character U+0001"),
+        ),
+        (
+            "a: \u{feff}x\n",
+            Form::Sealed,
+            Some("1:4: the control character U+FEFF"),
+        ),
+        ("\u{feff}a: é\u{a0}\u{10ffff}\n", Form::Plain, None),
+        (
+            "a: é\nb: \u{2028}\n",
+            Form::Plain,
+            Some("2:4: U+2028 is a line break to sops"),
+        ),
+        ("a: é\nb: \u{85}\n", Form::Sealed, None),
+    ] {
+        let text = [text, &"c: d\n".repeat(2000)]
+            .concat()
+            .replacen("c: d", "c: é", 1);
+        let error = strict::text(text.as_bytes(), form)
+            .err()
+            .map(|error| error.to_string());
+        match (expected, error) {
+            (None, None) => {}
+            (Some(expected), Some(error)) => assert!(error.contains(expected), "{error}"),
+            (expected, error) => panic!("{expected:?}, {error:?}"),
+        }
     }
 }

@@ -60,10 +60,17 @@ impl UpdateKeys {
             }
         }
         for (path, plan) in &wanted {
+            if bench.as_sops {
+                crate::files::write_stdout(plan.in_words_of_sops().as_bytes())?;
+                continue;
+            }
             bench.ui.say(&format!("{}:", crate::escape::path(path)))?;
             for change in &plan.changes {
                 bench.ui.say(&format!("  {change}"))?;
             }
+        }
+        if bench.as_sops && !yes && !wanted.is_empty() {
+            crate::files::write_stdout(b"Is this okay? (y/n):")?;
         }
         if !wanted.is_empty() {
             let question = match wanted.len() {
@@ -105,6 +112,12 @@ impl UpdateKeys {
         let threshold = (rule.shamir_threshold > 0).then_some(rule.shamir_threshold);
         Ok(Some(Plan {
             changes: changes(&file.metadata, &rule.groups, threshold),
+            present: file
+                .metadata
+                .groups
+                .iter()
+                .map(|group| group.iter().map(name).collect())
+                .collect(),
             mac: file.metadata.mac,
             groups: rule.groups,
             threshold,
@@ -129,10 +142,46 @@ impl UpdateKeys {
 struct Plan {
     groups: Vec<Vec<MasterKey>>,
     threshold: Option<u8>,
+    /// The recipients that it has.
+    present: Vec<Vec<String>>,
     /// In words; none if the file has these recipients already.
     changes: Vec<String>,
     /// Names the version of the file that was looked at.
     mac: Option<String>,
+}
+
+impl Plan {
+    /// The change as sops prints it.
+    fn in_words_of_sops(&self) -> String {
+        let mut out = "The following changes will be made to the file's groups:\n".to_owned();
+        for number in 0..self.present.len().max(self.groups.len()) {
+            let present = self.present.get(number).map_or(&[][..], Vec::as_slice);
+            let wanted: Vec<String> = self
+                .groups
+                .get(number)
+                .into_iter()
+                .flatten()
+                .map(ToString::to_string)
+                .collect();
+            out.push_str(&format!("Group {}\n", number + 1));
+            for key in present.iter().filter(|key| wanted.contains(key)) {
+                out.push_str(&format!("    {key}\n"));
+            }
+            for key in wanted.iter().filter(|key| !present.contains(key)) {
+                out.push_str(&format!("+++ {key}\n"));
+            }
+            for key in present.iter().filter(|key| !wanted.contains(key)) {
+                out.push_str(&format!("--- {key}\n"));
+            }
+        }
+        out
+    }
+}
+
+/// A recipient as it is told.
+fn name(entry: &sops::KeyEntry) -> String {
+    let key = entry.master_key().map(MasterKey::to_string);
+    key.unwrap_or_else(|| format!("{} (of a kind that this program does not know)", entry.kind()))
 }
 
 /// What differs between the recipients of a file and those of a rule, a line each.
@@ -145,10 +194,7 @@ fn changes(metadata: &Metadata, wanted: &[Vec<MasterKey>], threshold: Option<u8>
             .get(number)
             .into_iter()
             .flatten()
-            .map(|entry| {
-                let key = entry.master_key().map(MasterKey::to_string);
-                key.unwrap_or_else(|| format!("{} (of a kind that this program does not know)", entry.kind()))
-            })
+            .map(name)
             .collect();
         let wanted: BTreeSet<String> = wanted
             .get(number)

@@ -14,7 +14,7 @@ use crate::rekey::{known_groups, rekeyed};
 impl Session {
     pub(super) fn update_keys(&self) -> Result<ExitCode> {
         if self.given.words.is_empty() {
-            return Err(Error::new(Code::NoFile, "no file specified"));
+            return Err(Error::new(Code::Generic, "no file specified"));
         }
         let files: Vec<PathBuf> = self.given.words.iter().map(PathBuf::from).collect();
         for file in &files {
@@ -52,8 +52,8 @@ impl Session {
 
     fn change_groups(&self, change: impl FnOnce(&mut Vec<Vec<MasterKey>>) -> Result<()>) -> Result<ExitCode> {
         let path = self.given.filled("file").map(PathBuf::from);
-        let path = path.ok_or_else(|| Error::new(Code::Generic, "--file is missing"))?;
-        self.must_exist(&path, Code::Generic)?;
+        let path = path.ok_or_else(|| Error::new(Code::Read, "--file is missing"))?;
+        self.must_exist(&path, Code::Read)?;
         let (target, source) = self.read(&path)?;
         let file = self.sealed(&path, self.input(&path), source)?;
         let mut groups = known_groups(&path, &file.metadata)?;

@@ -16,7 +16,11 @@ use crate::workbench::SealedFile;
 impl Session {
     /// A sealed file.
     pub(super) fn sealed(&self, name: &Path, format: Format, source: SecretBytes) -> Result<SealedFile> {
-        let file = self.bench.read_sealed(name, format, source)?;
+        let file = self.bench.read_sealed(name, format, source);
+        let file = file.map_err(|error| match error.code() {
+            Code::Read => error.with_code(Code::Generic),
+            _ => error,
+        })?;
         file.ok_or_else(|| Error::new(Code::Generic, "sops metadata not found").file(name))
     }
 

@@ -18,8 +18,8 @@ impl Session {
         self.check_outputs()?;
         let from_stdin = self.given.word(0).is_none();
         if from_stdin && self.given.filled("filename-override").is_none() {
-            return Err(Error::new(Code::NoFile, "no file specified")
-                .hint("for stdin name it with --filename-override"));
+            let text = "must specify --filename-override when reading from stdin";
+            return Err(Error::new(Code::Conflict, text));
         }
         if from_stdin && self.given.on("in-place") {
             return Err(Error::new(Code::Conflict, "stdin cannot be sealed in place"));
@@ -42,7 +42,11 @@ impl Session {
                 .parse_plain(&name, input, SecretBytes::copy_from(source.expose()))?;
         }
         let source = self.converted(&name, input, output, source)?;
-        let sealed = self.bench.seal_new(&name, output, source, &recipe)?;
+        let sealed = self.bench.seal_new(&name, output, source, &recipe);
+        let sealed = sealed.map_err(|error| match error.code() {
+            Code::NoEncryptionKey => error.with_code(Code::Generic),
+            _ => error,
+        })?;
         self.write(target, sealed.bytes.expose(), Access::Shared)
     }
 

@@ -9,15 +9,16 @@ use support::{corpus, generate, peers, tier};
 use crate::compare::{Case, Outcome, compare};
 use crate::scene::{Result, Scene, verdict};
 
-/// What stands in a creation rule; the first leaves the default.
+/// What stands in a creation rule; the first leaves the default. In patterns for comments are blanks: what may come up in
+/// sealed text by chance is refused, here and by sops.
 const RULES: [&str; 7] = [
     "",
     "encrypted_regex: '(?i)(pass|token|key|secret|data|e$)'",
     "unencrypted_regex: '^(name|port|host|image|kind|apiVersion|metadata)'",
     "encrypted_suffix: e",
     "unencrypted_suffix: s",
-    "encrypted_comment_regex: 'quarter|runbook|May|TODO|hand'",
-    "unencrypted_comment_regex: 'quarter|runbook|May|TODO|hand'",
+    "encrypted_comment_regex: ' the |by hand|until May|TODO '",
+    "unencrypted_comment_regex: ' the |by hand|until May|TODO '",
 ];
 
 /// Rules that JSON and binary files can be under: those with no need of comments.

@@ -97,6 +97,8 @@ struct Writer {
     open: Vec<usize>,
     /// The next gap's comments must stand left of this column: they would belong to a block scalar.
     left_of: Option<usize>,
+    /// The next gap must be empty: a comment there would belong to a collection that is copied.
+    no_gap: bool,
     keys: usize,
     begun: usize,
     text: String,
@@ -174,7 +176,7 @@ impl Writer {
     /// Lines of comments and empty lines before what will stand at `column`.
     fn gap(&mut self, random: &mut Random, column: usize) {
         let mut left_of = self.left_of.take();
-        if random.one_in(2) {
+        if std::mem::take(&mut self.no_gap) || random.one_in(2) {
             return;
         }
         for _ in 0..random.between(1, 4) {

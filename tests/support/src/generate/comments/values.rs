@@ -154,6 +154,7 @@ impl Writer {
         } else {
             let (key, margin) = (self.key(random), " ".repeat(column + self.step));
             self.text.push_str(&format!(" &{name}\n{margin}{key}: {leaf}\n"));
+            self.no_gap = true;
         }
         if let Some(anchors) = &mut self.anchors {
             anchors.push(name);

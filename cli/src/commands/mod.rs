@@ -23,7 +23,7 @@ mod updatekeys;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser as _};
 use document::{Format, emit};
 
 use crate::args::Global;
@@ -99,9 +99,56 @@ pub(crate) enum Command {
 
 /// Reads the command line; on a mistake, or for help, it prints and ends the process.
 pub(crate) fn parse() -> (Global, Command) {
+    let first = std::env::args_os().nth(1);
+    if let Some(only) = first.and_then(|name| short_cut(name.to_str()?)) {
+        return only();
+    }
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Seal(cli.seal));
     (cli.global, command)
+}
+
+/// Reads a line for one command.
+type Only = fn() -> (Global, Command);
+
+/// For commands that scripts call file by file: a reader that knows no other command, for to describe them all takes
+/// as long as to open a small file.
+fn short_cut(name: &str) -> Option<Only> {
+    Some(match name {
+        "decrypt" => || only("decrypt", Command::Decrypt),
+        "encrypt" => || only("encrypt", Command::Encrypt),
+        "exec-env" => || only("exec-env", Command::ExecEnv),
+        "get" => || only("get", Command::Get),
+        "set" => || only("set", Command::Set),
+        _ => return None,
+    })
+}
+
+fn only<A: clap::Args>(name: &'static str, wrap: fn(A) -> Command) -> (Global, Command) {
+    // To take the description apart again would take as long as to make it.
+    let command = Box::leak(Box::new(alone::<A>(name)));
+    let matches = command.get_matches_mut();
+    let read = || {
+        let (_, own) = matches.subcommand()?;
+        Some((
+            Global::from_arg_matches(own).ok()?,
+            wrap(A::from_arg_matches(own).ok()?),
+        ))
+    };
+    read().unwrap_or_else(|| {
+        command
+            .error(clap::error::ErrorKind::MissingSubcommand, "no command")
+            .exit()
+    })
+}
+
+/// The command line with one command only.
+fn alone<A: clap::Args>(name: &'static str) -> clap::Command {
+    let own = A::augment_args(clap::Command::new(name));
+    Global::augment_args(clap::Command::new("seal").max_term_width(100))
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .subcommand(own)
 }
 
 /// The whole command line, as help, completions and manuals tell it.
@@ -200,6 +247,29 @@ pub(crate) fn emit_error(name: &Path, error: &emit::EmitError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_short_cut_describes_its_command_as_the_whole_does() {
+        let mut whole = cli();
+        whole.build();
+        let shorts = [
+            alone::<decrypt::Decrypt>("decrypt"),
+            alone::<encrypt::Encrypt>("encrypt"),
+            alone::<exec_env::ExecEnv>("exec-env"),
+            alone::<get::Get>("get"),
+            alone::<set::Set>("set"),
+        ];
+        for mut short in shorts {
+            short.build();
+            let name = short.get_subcommands().next().expect("one").get_name().to_owned();
+            assert!(short_cut(&name).is_some());
+            let help = |command: &mut clap::Command| {
+                let own = command.find_subcommand_mut(&name).expect("there");
+                own.render_long_help().to_string()
+            };
+            assert_eq!(help(&mut short), help(&mut whole));
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

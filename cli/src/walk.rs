@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ignore::{DirEntry, WalkBuilder};
+use rustix::io::Errno;
 
 use crate::error::{Code, Error};
 use crate::files;
@@ -90,8 +91,12 @@ fn below(
     tracked: &[PathBuf],
     errors: &mut Vec<Error>,
 ) -> Vec<(PathBuf, PathBuf)> {
-    let Ok(real_root) = fs::canonicalize(root) else {
-        return Vec::new();
+    let real_root = match fs::canonicalize(root) {
+        Ok(real_root) => real_root,
+        Err(cause) => {
+            errors.push(unreadable(root, &cause));
+            return Vec::new();
+        }
     };
     let mut found = Vec::new();
     let mut links = Vec::new();
@@ -126,8 +131,17 @@ fn below(
     add_tracked(root, &real_root, wanted, tracked, &mut found);
     let known: HashSet<PathBuf> = found.iter().map(|(_, real)| real.clone()).collect();
     for (shown, link) in links {
-        let Ok(real) = fs::canonicalize(&link) else {
-            continue;
+        let real = match fs::canonicalize(&link) {
+            Ok(real) => real,
+            Err(cause) => {
+                // A link to nothing, to itself or to where we may not look is not of this tree; whatever else
+                // fails may hide something.
+                let elsewhere = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::ACCESS];
+                if !Errno::from_io_error(&cause).is_some_and(|errno| elsewhere.contains(&errno)) {
+                    errors.push(unreadable(&link, &cause));
+                }
+                continue;
+            }
         };
         let inside = real.starts_with(&real_root) && real.is_file() && is_candidate(&real);
         if inside && !known.contains(&real) {

@@ -155,12 +155,17 @@ impl Stage {
         fs::set_permissions(self.folder(), fs::Permissions::from_mode(0o755))
     }
 
-    /// What each file is now. Everything else must be as it was, but for what the next run cleans.
+    /// What each file is after a run, which must not have panicked.
     pub fn states(&self, output: &Output) -> io::Result<Vec<State>> {
-        let wrong = |text: String| Err(io::Error::other(text));
         if output.code == Some(101) || output.err().contains("panicked") {
-            return wrong(format!("a panic: {}", ended(output)));
+            return Err(io::Error::other(format!("a panic: {}", ended(output))));
         }
+        self.found()
+    }
+
+    /// What each file is now. Everything else must be as it was, but for what the next run cleans.
+    pub fn found(&self) -> io::Result<Vec<State>> {
+        let wrong = |text: String| Err(io::Error::other(text));
         let states: Vec<State> = self
             .targets
             .iter()

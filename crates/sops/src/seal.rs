@@ -5,6 +5,8 @@
 //! body are computed from what a reader will see, and a file that would not open to the very bytes it was made
 //! from is refused.
 
+use std::cell::OnceCell;
+
 use document::{Document, Edits, Form, Limits};
 use secret::SecretBytes;
 
@@ -87,19 +89,23 @@ pub fn seal(
 
     metadata.lastmodified = sealing.now.to_owned();
     (metadata.mac, metadata.integrity, metadata.layout) = (None, None, None);
-    let body = sealed_body(document, plan, &texts, &metadata, sealing.block)?;
-    // The sealed form is read again while its texts are opened: both look at the same bytes, and below it is
-    // checked that a reader finds every text where it was opened.
-    let (again, opened) = parallel::join(
+    // The texts are opened while the sealed form is made and read again. Below it is checked that a reader finds
+    // every text where it was opened.
+    let read_again = OnceCell::new();
+    let (sealed_plan, opened) = parallel::join(
         plan.jobs.len(),
-        || Document::parse(document.format(), Form::Sealed, body, sealing.limits),
+        || {
+            let body = sealed_body(document, plan, &texts, &metadata, sealing.block)?;
+            let again = Document::parse(document.format(), Form::Sealed, body, sealing.limits)?;
+            plan_sealed(read_again.get_or_init(|| again), &metadata, &cipher)
+        },
         || Values::of_texts(plan, &texts, &cipher),
     );
-    let again = again?;
-    let sealed_plan = plan_sealed(&again, &metadata, &cipher)?;
-    let values = match opened.filter(|_| stands_as_sealed(plan, &texts, &again, &sealed_plan)) {
+    let sealed_plan = sealed_plan?;
+    let again = read_again.get().expect("it was planned");
+    let values = match opened.filter(|_| stands_as_sealed(plan, &texts, again, &sealed_plan)) {
         Some(values) => values,
-        None => Values::open(&again, &sealed_plan, &cipher, false, &mut warnings)?,
+        None => Values::open(again, &sealed_plan, &cipher, false, &mut warnings)?,
     };
     drop(texts);
     if sealed_plan.jobs.len() != plan.jobs.len() {
@@ -113,10 +119,10 @@ pub fn seal(
     let (layout, tally) = parallel::join(
         plan.jobs.len(),
         || {
-            let reading = |layout: &SecretBytes| restore(&again, &sealed_plan, &values, layout.expose());
+            let reading = |layout: &SecretBytes| restore(again, &sealed_plan, &values, layout.expose());
             let layout = sealing
                 .fields
-                .then(|| spellings(own_aliases, document, plan, &again, &sealed_plan, &values));
+                .then(|| spellings(own_aliases, document, plan, again, &sealed_plan, &values));
             layout.transpose()?.map_or(Ok(None), |layout| {
                 let restored = reading(&layout)?;
                 if restored.expose() != author.source() {
@@ -127,7 +133,7 @@ pub fn seal(
         },
         || {
             let builder = sealing.fields.then(|| IntegrityBuilder::new(sealing.key, mode));
-            tally(&again, &sealed_plan, &values, only, builder, Variant::default())
+            tally(again, &sealed_plan, &values, only, builder, Variant::default())
         },
     );
     if let Some(layout) = layout?.filter(|layout| !layout.is_empty()) {
@@ -148,9 +154,10 @@ pub fn seal(
         metadata.integrity = Some(seal_integrity(sealing.key, body, &metadata));
     }
     let mut edits = Edits::default();
-    again.set_block(&block_value(&again, &metadata), &mut edits)?;
+    again.set_block(&block_value(again, &metadata), &mut edits)?;
     let count = plan.jobs.len();
     drop((sealed_plan, values));
+    let again = read_again.into_inner().expect("it was planned");
     Ok(Sealed {
         bytes: again.into_rendered(&edits),
         metadata,

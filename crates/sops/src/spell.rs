@@ -5,6 +5,7 @@ use secret::SecretBytes;
 
 use crate::body::{last_clear_scalar, unclosed_header};
 use crate::error::Error;
+use crate::parallel;
 use crate::plan::{Plan, Subject, locate};
 use crate::spellings::{Kind, Place, SpellingsWriter};
 use crate::value;
@@ -53,63 +54,77 @@ pub(crate) fn spellings(
     sealed_plan: &Plan<'_>,
     values: &Values,
 ) -> Result<SecretBytes, Error> {
-    let mut place = Place::default();
-    let (mut next, mut ordinal) = (0, 0);
+    let odd = odd_spellings(document, plan, sealed, sealed_plan, values)?;
     let unclosed = unclosed_header(document, plan).and_then(|_| last_clear_scalar(document, plan));
-    let mut spelled = SecretBytes::default();
+    // In most files every spelling comes back by itself, and there is no place to be found.
+    if odd.is_empty() && unclosed.is_none() {
+        return Ok(SecretBytes::new(writer.0));
+    }
+    let mut place = Place::default();
+    let (mut odd, mut ordinal) = (odd.into_iter().peekable(), 0);
     for event in document.walk() {
         place.follow(&event);
         let (Event::Leaf(_) | Event::Comment(_) | Event::Lost(..)) = event else {
             continue;
         };
-        if let (Event::Leaf(id), true) = (event, unclosed.is_some())
-            && Some(id) == unclosed
-            && let Some((header, _)) = document.header(id)
-        {
-            writer.entry(
-                Kind::Header,
-                place.bytes(),
-                &document.source()[header.range()],
-                b"",
-            );
+        if let Event::Leaf(id) = event {
+            let source = document.source();
+            let header = document
+                .header(id)
+                .map_or(&[][..], |(span, _)| &source[span.range()]);
+            if Some(id) == unclosed {
+                writer.entry(Kind::Header, place.bytes(), header, b"");
+            }
+            if odd.next_if_eq(&ordinal).is_some() {
+                let original = &source[document.frame(id).span.range()];
+                writer.entry(Kind::Value, place.bytes(), header, original);
+            }
+            place.done();
         }
-        if let Some(job) = plan.jobs.get(next).filter(|job| job.ordinal == ordinal) {
-            let again = sealed_plan.jobs[next];
+        ordinal += 1;
+    }
+    Ok(SecretBytes::new(writer.0))
+}
+
+/// The ordinals of the sealed leaves that their author spelled otherwise than opening would, in order.
+fn odd_spellings(
+    document: &Document,
+    plan: &Plan<'_>,
+    sealed: &Document,
+    sealed_plan: &Plan<'_>,
+    values: &Values,
+) -> Result<Vec<usize>, Error> {
+    let runs = parallel::in_runs(&plan.jobs, |jobs, first| {
+        let (mut odd, mut spelled) = (Vec::new(), SecretBytes::default());
+        for (at, job) in jobs.iter().enumerate() {
+            let again = sealed_plan.jobs[first + at];
             if let (Subject::Leaf(id), Subject::Leaf(sealed_id), false) =
                 (job.subject, again.subject, job.aliased)
+                && let Some((ty, plaintext)) = values.get(first + at)
             {
-                let Some((ty, plaintext)) = values.get(next) else {
-                    continue;
-                };
                 let scalar = value::scalar_in(ty, plaintext).map_err(|why| {
-                    let (path, offset) = locate(document, ordinal);
+                    let (path, offset) = locate(document, job.ordinal);
                     Error::Value {
                         at: document.position(offset),
                         path,
                         why,
                     }
                 })?;
-                let original = &document.source()[document.frame(id).span.range()];
-                let header = document
-                    .header(id)
-                    .map(|(span, _)| &document.source()[span.range()]);
                 spelled.expose_mut().clear();
                 sealed.spell(sealed_id, &scalar, spelled.expose_mut());
-                let same_header = header.is_none_or(|header| {
-                    sealed
-                        .spell_header(sealed_id, &scalar)
-                        .is_some_and(|spelled| spelled == header)
+                let same_text = spelled.expose() == &document.source()[document.frame(id).span.range()];
+                let same_header = document.header(id).is_none_or(|(span, _)| {
+                    let header = &document.source()[span.range()];
+                    let spelled = sealed.spell_header(sealed_id, &scalar);
+                    spelled.is_some_and(|spelled| spelled == header)
                 });
-                if spelled.expose() != original || !same_header {
-                    writer.entry(Kind::Value, place.bytes(), header.unwrap_or_default(), original);
+                if !(same_text && same_header) {
+                    odd.push(job.ordinal);
                 }
             }
-            next += 1;
         }
-        ordinal += 1;
-        if let Event::Leaf(_) = event {
-            place.done();
-        }
-    }
-    Ok(SecretBytes::new(writer.0))
+        Ok(odd)
+    });
+    let runs: Vec<Vec<usize>> = runs.into_iter().collect::<Result<_, Error>>()?;
+    Ok(runs.concat())
 }

@@ -10,6 +10,7 @@ mod files;
 mod git;
 mod hardening;
 mod interrupt;
+mod keyring;
 mod policy;
 mod private;
 mod rekey;

@@ -165,6 +165,18 @@ impl Ui {
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
+    /// The text of a question on stderr, for an answer that is read elsewhere.
+    pub(crate) fn question(&self, question: &str) {
+        self.to_stderr(|out| write!(out, "{}", escape::escape(question)));
+    }
+
+    /// Something a person waits for, on stderr, quiet or not. Not printed in JSON.
+    pub(crate) fn notice(&self, text: &str) {
+        if !self.manner.json {
+            self.to_stderr(|out| writeln!(out, "{}", escape::escape(text)));
+        }
+    }
+
     /// Asks for a secret on the terminal, not showing what is typed. `hint` says how else it can be given.
     ///
     /// # Errors

@@ -5,10 +5,10 @@
 
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use document::{Document, Form, Format, Limits, Value};
-use key_providers::age::{AgeProvider, AgeSources};
 use key_providers::{DEFAULT_ORDER, Keyring};
 use secret::SecretBytes;
 use sops::config::CreationRule;
@@ -16,6 +16,7 @@ use sops::{BlockText, Checks, DataKey, MasterKey, Metadata, Opened, Reuse, Rules
 
 use crate::args::Global;
 use crate::error::{Code, Error, Result};
+use crate::keyring;
 use crate::policy::{Policies, Policy, Start};
 use crate::ui::Ui;
 
@@ -34,7 +35,7 @@ pub(crate) struct Workbench {
     pub(crate) as_sops: bool,
     /// The order in which kinds of key are tried.
     pub(crate) order: Vec<sops::KeyKind>,
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -62,18 +63,20 @@ pub(crate) struct Recipe {
 impl Workbench {
     /// A workbench with the identities that the environment names.
     pub(crate) fn new(ui: Ui, global: Global) -> Result<Self> {
-        Self::starting(ui, global, Start::Target)
+        let keyring = Arc::new(keyring::from_env(ui.manner()));
+        Self::with_keyring(ui, global, Start::Target, keyring)
     }
 
     /// A workbench for the command line of sops, which looks for its policy from the current folder upwards.
     pub(crate) fn of_sops(config: Option<std::path::PathBuf>) -> Result<Self> {
         let global = Global::of_sops(config);
-        Self::starting(Ui::new(global.manner()), global, Start::CurrentDirectory)
+        let ui = Ui::new(global.manner());
+        let keyring = Arc::new(keyring::from_env(ui.manner()));
+        Self::with_keyring(ui, global, Start::CurrentDirectory, keyring)
     }
 
-    fn starting(ui: Ui, global: Global, start: Start) -> Result<Self> {
-        let home = std::env::home_dir();
-        let sources = AgeSources::from_env(&|name| std::env::var_os(name), home.as_deref());
+    /// A workbench for another thread: what one has unwrapped, read or asked for, the others need not.
+    fn with_keyring(ui: Ui, global: Global, start: Start, keyring: Arc<Keyring>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -82,7 +85,7 @@ impl Workbench {
             policies: Policies::new(global.config(), start),
             as_sops: start == Start::CurrentDirectory,
             order: DEFAULT_ORDER.to_vec(),
-            keyring: Keyring::new(vec![Box::new(AgeProvider::new(sources))]),
+            keyring,
             ui,
             global,
             runtime,
@@ -109,14 +112,19 @@ impl Workbench {
             return Ok(items.iter().map(one).collect());
         }
         let next = AtomicUsize::new(0);
-        let (manner, global) = (self.ui.manner(), &self.global);
+        let (manner, global, keyring) = (self.ui.manner(), &self.global, &self.keyring);
+        let start = if self.as_sops {
+            Start::CurrentDirectory
+        } else {
+            Start::Target
+        };
         let (send, receive) = std::sync::mpsc::channel();
         let mut results: Vec<Option<T>> = items.iter().map(|_| None).collect();
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 let (send, next, work) = (send.clone(), &next, &work);
                 scope.spawn(move || {
-                    let bench = Workbench::new(Ui::new(manner), global.clone());
+                    let bench = Workbench::with_keyring(Ui::new(manner), global.clone(), start, keyring.clone());
                     while let Ok(bench) = &bench
                         && let at = next.fetch_add(1, Ordering::Relaxed)
                         && let Some(item) = items.get(at)

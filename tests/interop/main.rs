@@ -7,6 +7,7 @@ mod command_line;
 mod comments;
 mod compare;
 mod documents;
+mod keys;
 mod patterns;
 #[path = "../cli/scene.rs"]
 #[allow(dead_code, reason = "shared with suites that need other parts of it")]

@@ -1,9 +1,9 @@
 //! Wrapping and unwrapping SOPS data keys: one [`KeyProvider`] for each kind of master key, and the
 //! [`Keyring`] that asks them in order, knows groups and thresholds, and can say which key failed and why.
 //!
-//! All configuration is given at construction; nothing here prompts or reads the environment. Everything runs
-//! on a current-thread runtime as well; it needs one with I/O enabled only when a provider talks to a program
-//! or a server.
+//! All configuration is given at construction; nothing here reads the environment, and a person is asked only
+//! through the [`Prompt`] that was given. Everything runs on a current-thread runtime as well; it needs one with
+//! I/O and time enabled only when a provider talks to a program or a server.
 //!
 //! # What this does not do
 //! It does not decide who should be able to open a file, and it verifies no MAC: the caller hands in the
@@ -13,10 +13,14 @@
 
 pub mod age;
 mod keyring;
+mod process;
+mod prompt;
 mod provider;
 mod race;
 
 pub use keyring::{
     DEFAULT_ORDER, GroupFailure, KeyFailure, Keyring, Opened, UnwrapFailure, WrapFailure, Wrapped,
 };
+pub use process::KEY_VARIABLES;
+pub use prompt::{Nobody, Prompt};
 pub use provider::{Answer, Held, Inventory, KeyProvider, ProviderError, Retry, SourceFault};

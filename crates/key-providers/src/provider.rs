@@ -14,7 +14,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ProviderError>> +
 /// Wraps and unwraps data keys (or shares of them) with the master keys of one kind.
 ///
 /// Three outcomes and no others: not mine ([`handles`](Self::handles) is false), mine and it worked, mine
-/// and it failed. A provider never prompts by itself and reads no global state: its configuration is given at
+/// and it failed. A provider reads no global state: its configuration, and whom it may ask, are given at
 /// construction.
 pub trait KeyProvider: Send + Sync {
     /// Names the provider in logs.
@@ -49,6 +49,9 @@ pub enum ProviderError {
     /// The other side did not answer as it should: try again later.
     #[error("{0}")]
     Unavailable(String),
+    /// The key is right, but a program, a public key or somebody to ask is missing here: provide it.
+    #[error("{0}")]
+    NotUsable(String),
     /// The operating system gave no random bytes.
     #[error("the system's random source failed")]
     NoRandomness,
@@ -70,7 +73,7 @@ impl ProviderError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::InvalidKey(_) | Self::Damaged(_) => Retry::Never,
-            Self::Unsupported(_) | Self::NoIdentity(_) => Retry::AfterChange,
+            Self::Unsupported(_) | Self::NoIdentity(_) | Self::NotUsable(_) => Retry::AfterChange,
             Self::Unavailable(_) | Self::NoRandomness => Retry::Later,
         }
     }

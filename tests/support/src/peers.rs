@@ -65,9 +65,10 @@ pub struct Peer {
 }
 
 /// All peers.
-pub const PEERS: [Peer; 8] = [
+pub const PEERS: [Peer; 9] = [
     peer("age 1.1", "the reference age, both directions", age),
     peer("age-keygen 1.1", "recipients of test identities", age_keygen),
+    peer("ssh-keygen", "SSH keys of all forms", ssh_keygen),
     peer("strace", "kills and errors injected at every system call", strace),
     peer("sops 3.11.0", "released SOPS, both directions", sops_3_11),
     peer("sops 3.13.3", "newest SOPS, both directions", sops_3_13),
@@ -135,6 +136,14 @@ pub fn age_keygen() -> Result<PathBuf, Missing> {
     debian::program("age-keygen")
 }
 
+/// OpenSSH's program `ssh-keygen`.
+///
+/// # Errors
+/// [`Missing`], if it is not on `PATH`.
+pub fn ssh_keygen() -> Result<PathBuf, Missing> {
+    debian::program("ssh-keygen")
+}
+
 /// The program `strace`.
 ///
 /// # Errors
@@ -196,7 +205,7 @@ mod tests {
         assert!(version(sops_3_11())?.starts_with("sops 3.11.0"));
         assert!(version(sops_3_13())?.contains("3.13.3"));
         assert!(version(strace())?.starts_with("strace"));
-        assert!(age_keygen()?.exists() && age()?.exists());
+        assert!(age_keygen()?.exists() && age()?.exists() && ssh_keygen()?.exists());
         assert!(sops_age()?.join("node_modules/sops-age/package.json").exists());
         Ok(())
     }

@@ -1,19 +1,19 @@
-//! A configured program that prints identities (`SOPS_AGE_KEY_CMD`).
+//! A configured program that prints identities (`SOPS_AGE_KEY_CMD`, `SOPS_AGE_SSH_PRIVATE_KEY_CMD`).
 //!
 //! The line is split into words, no shell sees it; the program is looked for in absolute folders of the
 //! search path only; it gets none of our own key variables. What it prints on standard error goes to ours,
 //! because that is where such programs say what they wait for.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::time::Duration;
 
 use secret::SecretBytes;
-use tokio::process::Command;
 use zeroize::Zeroizing;
 
-/// Variables that hold identities or lead to them: no child process inherits them from us.
-pub const KEY_VARIABLES: [&str; 3] = ["SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD"];
+use crate::process;
+
+/// Such a program may wait for a person.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// A command line and where to look for its program.
 #[derive(Clone)]
@@ -31,67 +31,29 @@ impl std::fmt::Debug for KeyCommand {
 }
 
 impl KeyCommand {
-    /// Runs the program for `recipient` and returns what it printed. Dropping the future ends the program.
-    /// An error is a reason that repeats neither the line nor any output.
+    /// Runs the program for `recipient` and returns what it printed. Dropping the future ends the program, and
+    /// so do five minutes. An error is a reason that repeats neither the line nor any output.
     ///
     /// # Panics
-    /// Outside of a tokio runtime with I/O enabled.
+    /// Outside of a tokio runtime with I/O and time enabled.
     pub(crate) async fn run(&self, recipient: &str) -> Result<SecretBytes, String> {
         let line = self.line.to_str().ok_or("the command is not UTF-8 text")?;
         let words = split_words(line)?;
         let (program, arguments) = words.split_first().ok_or("the command is empty")?;
-        let program = self.resolve(program)?;
-        let mut command = Command::new(program);
-        command.args(arguments.iter().map(|word| word.as_str()));
-        for name in KEY_VARIABLES {
-            command.env_remove(name);
-        }
-        command.env("SOPS_AGE_RECIPIENT", recipient);
+        let program = process::find(program.as_str().as_ref(), self.search_path.as_deref())
+            .ok_or("its program is in no absolute folder of PATH")?;
+        let mut command = process::command(&program);
         command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true);
-        let child = command
-            .spawn()
-            .map_err(|error| format!("the command could not start: {}", error.kind()))?;
-        let output = child
-            .wait_with_output()
+            .args(arguments.iter().map(|word| word.as_str()))
+            .env("SOPS_AGE_RECIPIENT", recipient);
+        let finished = process::run(command, &[], TIME_LIMIT)
             .await
-            .map_err(|error| format!("the command could not be followed: {}", error.kind()))?;
-        let printed = SecretBytes::new(output.stdout);
-        match output.status.success() {
-            true => Ok(printed),
-            false => Err(format!("the command failed: {}", output.status)),
+            .map_err(|fault| format!("the command {fault}"))?;
+        match finished.status.success() {
+            true => Ok(finished.stdout),
+            false => Err(format!("the command failed: {}", finished.status)),
         }
     }
-
-    /// The program's full name. A name with a separator is taken as it is; relative entries of the search
-    /// path are skipped, so that a file in the current folder never runs by accident.
-    fn resolve(&self, name: &str) -> Result<PathBuf, String> {
-        if name.contains(std::path::is_separator) {
-            return Ok(PathBuf::from(name));
-        }
-        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-        let folders = self.search_path.iter().flat_map(std::env::split_paths);
-        folders
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join(&file))
-            .find(|candidate| is_executable(candidate))
-            .ok_or_else(|| "its program is in no absolute folder of PATH".to_owned())
-    }
-}
-
-#[cfg(unix)]
-fn is_executable(file: &std::path::Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.metadata()
-        .is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_executable(file: &std::path::Path) -> bool {
-    file.is_file()
 }
 
 /// Splits as SOPS does: blanks between words; single quotes keep everything; in double quotes and outside a
@@ -164,6 +126,7 @@ mod tests {
     mod running {
         use super::*;
         use std::os::unix::fs::PermissionsExt as _;
+        use std::path::PathBuf;
 
         fn script(folder: &std::path::Path, name: &str, body: &str) -> PathBuf {
             let file = folder.join(name);
@@ -172,10 +135,10 @@ mod tests {
             file
         }
 
-        async fn run(line: String, search_path: Option<OsString>) -> Result<String, String> {
+        async fn run(line: String) -> Result<String, String> {
             let printed = KeyCommand {
                 line: line.into(),
-                search_path,
+                search_path: None,
             }
             .run("age1xyz")
             .await?;
@@ -191,56 +154,23 @@ mod tests {
                 r#"printf '%s|' "$@" "$SOPS_AGE_RECIPIENT""#,
             );
             let line = format!("'{}' 'a b' \"$HOME\"", file.display());
-            assert_eq!(run(line, None).await.unwrap(), "a b|$HOME|age1xyz|");
-        }
-
-        #[tokio::test]
-        async fn it_is_found_in_absolute_folders_only() {
-            let folder = tempfile::tempdir().unwrap();
-            script(folder.path(), "show", "echo found");
-            std::fs::write(folder.path().join("plain"), "no program").unwrap();
-            let here = std::env::current_dir().unwrap();
-            let absolute = folder.path().as_os_str().to_owned();
-            // The same folder, seen from here: up to the root, then down.
-            let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
-            let relative = up.join(folder.path().strip_prefix("/").unwrap());
-            assert!(relative.join("show").exists(), "{relative:?}");
-            assert_eq!(
-                run("show".to_owned(), Some(absolute.clone())).await.unwrap(),
-                "found\n"
-            );
-            for path in [
-                None,
-                Some(relative.into()),
-                Some(OsString::from("")),
-                Some(OsString::from(".:")),
-            ] {
-                assert!(run("show".to_owned(), path).await.is_err());
-            }
-            assert!(run("plain".to_owned(), Some(absolute)).await.is_err());
+            assert_eq!(run(line).await.unwrap(), "a b|$HOME|age1xyz|");
         }
 
         #[tokio::test]
         async fn failures_name_the_status_and_nothing_else() {
             let folder = tempfile::tempdir().unwrap();
             let file = script(folder.path(), "fail", "echo hunter2; exit 3");
-            let error = run(format!("{} hunter2", file.display()), None)
-                .await
-                .unwrap_err();
+            let error = run(format!("{} hunter2", file.display())).await.unwrap_err();
             assert_eq!(error, "the command failed: exit status: 3");
             assert!(
-                run("/nowhere/hunter2".to_owned(), None)
+                run("/nowhere/hunter2".to_owned())
                     .await
                     .unwrap_err()
                     .contains("could not start")
             );
-            assert!(
-                run("'hunter2".to_owned(), None)
-                    .await
-                    .unwrap_err()
-                    .contains("quote")
-            );
-            assert!(run(" ".to_owned(), None).await.unwrap_err().contains("empty"));
+            assert!(run("'hunter2".to_owned()).await.unwrap_err().contains("quote"));
+            assert!(run(" ".to_owned()).await.unwrap_err().contains("empty"));
         }
     }
 }

@@ -8,12 +8,13 @@
 //! its buffer; the allocator of both binaries does.
 
 use std::io::{Read as _, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use ::age::armor::{ArmoredReadError, ArmoredReader, ArmoredWriter, Format};
-use ::age::{DecryptError, Decryptor, Encryptor, x25519};
+use ::age::{DecryptError, Decryptor, EncryptError, Encryptor};
+use age_core::format::{FileKey, Stanza};
 use secret::SecretBytes;
 
-use super::recipient::is_low_order;
 use crate::ProviderError;
 
 /// Longer texts are refused, in bytes. SOPS writes about 400.
@@ -48,27 +49,54 @@ impl Entry {
         ArmoredReader::new(text.as_bytes())
             .read_to_end(&mut file)
             .map_err(|error| armor_fault(error.get_ref().and_then(|inner| inner.downcast_ref())))?;
-        let header = file
-            .split(|byte| *byte == b'\n')
-            .take_while(|line| !line.starts_with(b"---"));
-        let stanzas = header.filter(|line| line.starts_with(b"-> ")).count();
-        if stanzas > MAX_STANZAS {
+        let mut entry = Self {
+            file,
+            stanzas: 0,
+            attempts: 0,
+        };
+        entry.stanzas = entry.header().filter(|line| line.starts_with(b"-> ")).count();
+        if entry.stanzas > MAX_STANZAS {
             return Err(damaged(format!(
                 "its age header has more than {MAX_STANZAS} recipients"
             )));
         }
-        Ok(Self {
-            file,
-            stanzas,
-            attempts: 0,
-        })
+        Ok(entry)
+    }
+
+    /// Whether its header names an SSH key.
+    pub(super) fn names_ssh_key(&self) -> bool {
+        self.header().any(|line| line.starts_with(b"-> ssh-"))
+    }
+
+    /// The lines of its header.
+    fn header(&self) -> impl Iterator<Item = &[u8]> {
+        self.file
+            .split(|byte| *byte == b'\n')
+            .take_while(|line| !line.starts_with(b"---"))
+    }
+
+    /// The stanzas of its header.
+    pub(super) fn stanzas(&mut self) -> Result<Vec<Stanza>, ProviderError> {
+        let seen = Seen(Mutex::default());
+        // It looks once, however many stanzas there are.
+        let attempts = self.attempts;
+        let opened = self.open(std::iter::once(&seen as _));
+        self.attempts = attempts;
+        opened?;
+        Ok(seen.0.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The plaintext, opened with the file key itself.
+    pub(super) fn open_with(&mut self, key: FileKey) -> Result<Option<SecretBytes>, ProviderError> {
+        let given = Given(Mutex::new(Some(key)));
+        self.open(std::iter::once(&given as _))
     }
 
     /// The plaintext, or `None` if no identity fits. They are tried in order, and those after the first that
     /// fits are not.
     pub(super) fn open<'a>(
         &mut self,
-        identities: impl Iterator<Item = &'a x25519::Identity>,
+        identities: impl Iterator<Item = &'a dyn ::age::Identity>,
     ) -> Result<Option<SecretBytes>, ProviderError> {
         let Self {
             file,
@@ -79,8 +107,7 @@ impl Entry {
             *attempts += *stanzas;
             *attempts <= MAX_ATTEMPTS
         });
-        let decrypting = Decryptor::new_buffered(&file[..])
-            .and_then(|file| file.decrypt(allowed.map(|identity| identity as &dyn ::age::Identity)));
+        let decrypting = Decryptor::new_buffered(&file[..]).and_then(|file| file.decrypt(allowed));
         let mut payload = match decrypting {
             Ok(payload) => payload,
             Err(DecryptError::NoMatchingKeys) if *attempts <= MAX_ATTEMPTS => return Ok(None),
@@ -91,6 +118,11 @@ impl Entry {
             }
             Err(DecryptError::InvalidMac) => {
                 return Err(damaged("its age header was changed after it was written"));
+            }
+            Err(DecryptError::DecryptionFailed) => {
+                return Err(damaged(
+                    "its age header names an identity that is here, which does not open it",
+                ));
             }
             Err(DecryptError::Io(_)) => return Err(damaged("its age header is broken: it is cut")),
             Err(_) => return Err(damaged("its age header is broken")),
@@ -104,15 +136,43 @@ impl Entry {
     }
 }
 
+/// Opens nothing: takes a copy of the stanzas.
+struct Seen(Mutex<Vec<Stanza>>);
+
+impl ::age::Identity for Seen {
+    fn unwrap_stanza(&self, _: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        None
+    }
+
+    fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
+        let copy = |stanza: &Stanza| Stanza {
+            tag: stanza.tag.clone(),
+            args: stanza.args.clone(),
+            body: stanza.body.clone(),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stanzas.iter().map(copy).collect();
+        None
+    }
+}
+
+/// A file key that somebody else found.
+struct Given(Mutex<Option<FileKey>>);
+
+impl ::age::Identity for Given {
+    fn unwrap_stanza(&self, _: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .map(Ok)
+    }
+}
+
 /// A new age file for `recipient`, in armor that ends with a newline. Beside the recipient's stanza its header
 /// has a random one, with which the crate makes sure that readers skip what they do not know.
-pub(super) fn seal(recipient: &x25519::Recipient, plaintext: &[u8]) -> Result<String, ProviderError> {
-    if is_low_order(recipient) {
-        return Err(ProviderError::InvalidKey("it is a point of low order".to_owned()));
-    }
+pub(super) fn seal(recipient: &dyn ::age::Recipient, plaintext: &[u8]) -> Result<String, ProviderError> {
     super::require_random_source()?;
-    let encryptor = Encryptor::with_recipients(std::iter::once(recipient as &dyn ::age::Recipient))
-        .expect("one recipient contradicts no other");
+    let encryptor = Encryptor::with_recipients(std::iter::once(recipient)).map_err(own_error)?;
     let mut text = ArmoredWriter::wrap_output(Vec::with_capacity(1024), Format::AsciiArmor)
         .and_then(|armor| encryptor.wrap_output(armor))
         .and_then(|mut payload| {
@@ -125,6 +185,18 @@ pub(super) fn seal(recipient: &x25519::Recipient, plaintext: &[u8]) -> Result<St
         text.retain(|byte| *byte != b'\r');
     }
     Ok(String::from_utf8(text).expect("armor is ASCII"))
+}
+
+/// Recipients of ours say what is wrong inside of an I/O error.
+fn own_error(error: EncryptError) -> ProviderError {
+    let own = match error {
+        EncryptError::Io(error) => error.into_inner().and_then(|inner| inner.downcast().ok()),
+        _ => None,
+    };
+    own.map_or_else(
+        || ProviderError::InvalidKey("it takes no file key".to_owned()),
+        |own| *own,
+    )
 }
 
 fn damaged(reason: impl Into<String>) -> ProviderError {

@@ -7,17 +7,24 @@ use ::age::x25519;
 use secret::SecretBytes;
 use zeroize::Zeroizing;
 
+use super::locked::LockedFile;
 use super::recipient::fault;
+use super::{hybrid, plugin};
 use crate::ProviderError;
 use crate::provider::{Held, Inventory, SourceFault};
+
+/// An identity that opens stanzas by itself.
+pub(crate) type Native = Box<dyn ::age::Identity + Send + Sync>;
 
 /// Parsed identities. Parsing is done once; files are then opened with what is here.
 #[derive(Default)]
 pub struct AgeIdentities {
-    x25519: Vec<x25519::Identity>,
-    /// By the text of its recipient: position in `x25519`.
+    /// X25519 and post-quantum identities.
+    native: Vec<Native>,
+    /// By the text of its recipient: position in `native`.
     by_recipient: HashMap<String, usize>,
-    /// `held` has the order of `x25519`.
+    plugins: Vec<plugin::Identity>,
+    locked: Vec<LockedFile>,
     inventory: Inventory,
 }
 
@@ -32,7 +39,13 @@ impl AgeIdentities {
 
     /// Reads a further text.
     pub(crate) fn read(&mut self, text: &SecretBytes, source: &str) {
-        let before = (self.x25519.len(), self.inventory.faults.len());
+        if LockedFile::is_one(text.expose()) {
+            return match LockedFile::read(text.expose(), source) {
+                Ok(file) => self.locked.push(file),
+                Err(reason) => self.fault(source, None, reason),
+            };
+        }
+        let before = (self.inventory.held.len(), self.inventory.faults.len());
         let Ok(text) = std::str::from_utf8(text.expose()) else {
             return self.fault(source, None, "it is not UTF-8 text".to_owned());
         };
@@ -42,13 +55,12 @@ impl AgeIdentities {
         }
         for (number, line) in text.lines().enumerate() {
             for word in line.split_whitespace().take_while(|word| !word.starts_with('#')) {
-                match read_word(word) {
-                    Ok(identity) => self.hold(identity, source),
-                    Err(reason) => self.fault(source, Some(number + 1), reason),
+                if let Err(reason) = self.read_word(word, source) {
+                    self.fault(source, Some(number + 1), reason);
                 }
             }
         }
-        if before == (self.x25519.len(), self.inventory.faults.len()) {
+        if before == (self.inventory.held.len(), self.inventory.faults.len()) {
             self.empty(source);
         }
     }
@@ -67,14 +79,14 @@ impl AgeIdentities {
         });
     }
 
-    /// How many different identities there are.
+    /// How many different identities there are; those under a passphrase do not count.
     pub fn len(&self) -> usize {
-        self.x25519.len()
+        self.native.len() + self.plugins.len()
     }
 
-    /// Whether there is no identity at all.
+    /// Whether there is no identity at all, not even under a passphrase.
     pub fn is_empty(&self) -> bool {
-        self.x25519.is_empty()
+        self.len() == 0 && self.locked.is_empty()
     }
 
     /// Public halves, places and faults.
@@ -83,22 +95,57 @@ impl AgeIdentities {
     }
 
     /// The identity whose recipient is written so.
-    pub(crate) fn matching(&self, recipient: &str) -> Option<&x25519::Identity> {
-        self.by_recipient.get(recipient).map(|at| &self.x25519[*at])
+    pub(crate) fn matching(&self, recipient: &str) -> Option<&Native> {
+        self.by_recipient.get(recipient).map(|at| &self.native[*at])
     }
 
-    /// All identities, in the order in which they were found.
-    pub(crate) fn all(&self) -> &[x25519::Identity] {
-        &self.x25519
+    /// All that open stanzas by themselves, in the order in which they were found.
+    pub(crate) fn native(&self) -> &[Native] {
+        &self.native
     }
 
-    fn hold(&mut self, identity: x25519::Identity, source: &str) {
-        let recipient = identity.to_public().to_string();
+    /// All that need a plugin.
+    pub(super) fn plugins(&self) -> &[plugin::Identity] {
+        &self.plugins
+    }
+
+    /// Files that need a passphrase.
+    pub(super) fn locked(&self) -> &[LockedFile] {
+        &self.locked
+    }
+
+    /// Takes in the identity that `word` is; the reason that it is none repeats nothing of it.
+    fn read_word(&mut self, word: &str, source: &str) -> Result<(), String> {
+        let invalid = |reason| format!("not a valid identity: {reason}");
+        let upper = Zeroizing::new(word.to_ascii_uppercase());
+        if upper.starts_with("AGE-SECRET-KEY-PQ-1") {
+            let identity = hybrid::Identity::parse(word).map_err(invalid)?;
+            self.hold(identity.recipient(), Box::new(identity), source);
+        } else if upper.starts_with("AGE-PLUGIN-") {
+            let identity = plugin::Identity::parse(word).map_err(invalid)?;
+            self.note(identity.name(), source);
+            self.plugins.push(identity);
+        } else if upper.starts_with("AGE-SECRET-KEY-") {
+            let identity = read_x25519(word).map_err(invalid)?;
+            self.hold(identity.to_public().to_string(), Box::new(identity), source);
+        } else if word.starts_with("age1") || word.starts_with("ssh-") {
+            return Err("this is a recipient; an identity starts with AGE-SECRET-KEY-1".to_owned());
+        } else {
+            return Err("not an age identity; one starts with AGE-SECRET-KEY-1".to_owned());
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, recipient: String, identity: Native, source: &str) {
         if self.by_recipient.contains_key(&recipient) {
             return;
         }
-        self.by_recipient.insert(recipient.clone(), self.x25519.len());
-        self.x25519.push(identity);
+        self.by_recipient.insert(recipient.clone(), self.native.len());
+        self.native.push(identity);
+        self.note(recipient, source);
+    }
+
+    fn note(&mut self, recipient: String, source: &str) {
         self.inventory.held.push(Held {
             recipient,
             source: source.to_owned(),
@@ -118,32 +165,12 @@ pub fn generate() -> Result<(SecretBytes, String), ProviderError> {
 /// Files that hold an identity in a form that is not read line by line.
 fn refused_file(text: &str) -> Option<&'static str> {
     let start = text.trim_start();
-    if start.starts_with("age-encryption.org/") || start.starts_with("-----BEGIN AGE ENCRYPTED FILE") {
-        return Some("passphrase-protected identity files are not supported");
-    }
     if start.starts_with("-----BEGIN ") && start.contains("PRIVATE KEY-----") {
-        return Some("SSH private keys are not supported");
+        return Some("it is an SSH private key; SOPS_AGE_SSH_PRIVATE_KEY_FILE is for those");
     }
     start
         .starts_with("-----BEGIN ")
         .then_some("it is not a list of age identities")
-}
-
-/// The identity that `word` is, or a reason that repeats nothing of it.
-fn read_word(word: &str) -> Result<x25519::Identity, String> {
-    let upper = Zeroizing::new(word.to_ascii_uppercase());
-    let reason = if upper.starts_with("AGE-SECRET-KEY-PQ-1") {
-        "post-quantum age identities are not supported"
-    } else if upper.starts_with("AGE-PLUGIN-") {
-        "identities of age plugins are not supported"
-    } else if upper.starts_with("AGE-SECRET-KEY-") {
-        return read_x25519(word).map_err(|reason| format!("not a valid identity: {reason}"));
-    } else if word.starts_with("age1") || word.starts_with("ssh-") {
-        "this is a recipient; an identity starts with AGE-SECRET-KEY-1"
-    } else {
-        "not an age identity; one starts with AGE-SECRET-KEY-1"
-    };
-    Err(reason.to_owned())
 }
 
 fn read_x25519(word: &str) -> Result<x25519::Identity, &'static str> {
@@ -234,6 +261,7 @@ mod tests {
     fn whole_files_of_other_kinds_are_one_fault_or_an_empty_place() {
         for text in [
             "age-encryption.org/v1\n-> scrypt a 18\n",
+            "age-encryption.org/v1\n-> X25519 a\n",
             "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n",
             "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n",
             "-----BEGIN PGP MESSAGE-----\nabc\n",

@@ -9,6 +9,7 @@ use secret::SecretBytes;
 
 use super::command::KeyCommand;
 use super::identities::AgeIdentities;
+use super::ssh_keys::SshKeys;
 
 /// Identity files are cut off here, in bytes, as SOPS does.
 const MAX_FILE_LEN: u64 = 16 * 1024 * 1024;
@@ -25,6 +26,15 @@ pub struct AgeSources {
     pub command: Option<KeyCommand>,
     /// Files that may be absent (`keys.txt`).
     pub default_files: Vec<PathBuf>,
+    /// SSH private keys that were asked for (`SOPS_AGE_SSH_PRIVATE_KEY_FILE`). No SSH key is read before a file turns
+    /// up that is sealed for one.
+    pub ssh_files: Vec<PathBuf>,
+    /// A program that prints an SSH private key (`SOPS_AGE_SSH_PRIVATE_KEY_CMD`); it too runs last.
+    pub ssh_command: Option<KeyCommand>,
+    /// SSH private keys that may be absent (`~/.ssh/id_ed25519`, `~/.ssh/id_rsa`).
+    pub default_ssh_files: Vec<PathBuf>,
+    /// Where plugins are looked for (`PATH`).
+    pub search_path: Option<OsString>,
     /// Shortens names of files in reports to `~/...`.
     pub home: Option<PathBuf>,
 }
@@ -49,22 +59,37 @@ impl AgeSources {
                 None => home.map(|home| home.join(".config")),
             },
         };
+        let command = |name: &str| {
+            set(name).map(|line| KeyCommand {
+                line,
+                search_path: set("PATH"),
+            })
+        };
+        let ssh_folder = home.map(|home| home.join(".ssh"));
         Self {
             inline: set("SOPS_AGE_KEY").map(|value| SecretBytes::new(value.into_encoded_bytes())),
             files: set("SOPS_AGE_KEY_FILE").map(PathBuf::from).into_iter().collect(),
-            command: set("SOPS_AGE_KEY_CMD").map(|line| KeyCommand {
-                line,
-                search_path: set("PATH"),
-            }),
+            command: command("SOPS_AGE_KEY_CMD"),
             default_files: config_folder
                 .map(|folder| folder.join("sops/age/keys.txt"))
                 .into_iter()
                 .collect(),
+            ssh_files: set("SOPS_AGE_SSH_PRIVATE_KEY_FILE")
+                .map(PathBuf::from)
+                .into_iter()
+                .collect(),
+            ssh_command: command("SOPS_AGE_SSH_PRIVATE_KEY_CMD"),
+            default_ssh_files: ssh_folder
+                .map(|folder| ["id_ed25519", "id_rsa"].map(|name| folder.join(name)))
+                .into_iter()
+                .flatten()
+                .collect(),
+            search_path: set("PATH"),
             home: home.map(Path::to_path_buf),
         }
     }
 
-    /// Reads all places but the command.
+    /// Reads all places but the command and the SSH keys.
     pub(crate) fn load(&self) -> AgeIdentities {
         let mut found = AgeIdentities::default();
         match &self.inline {
@@ -77,24 +102,50 @@ impl AgeSources {
         if self.command.is_none() {
             found.empty("SOPS_AGE_KEY_CMD (not set)");
         }
-        for file in &self.files {
-            self.load_file(file, true, &mut found);
+        for (file, required) in required(&self.files, &self.default_files) {
+            self.load_file(file, required, &mut found);
         }
-        for file in &self.default_files {
-            self.load_file(file, false, &mut found);
+        found
+    }
+
+    /// Reads the SSH keys, but for the command's.
+    pub(super) fn load_ssh(&self) -> SshKeys {
+        let mut found = SshKeys::default();
+        if self.ssh_files.is_empty() {
+            found.empty("SOPS_AGE_SSH_PRIVATE_KEY_FILE (not set)");
+        }
+        if self.ssh_command.is_none() {
+            found.empty("SOPS_AGE_SSH_PRIVATE_KEY_CMD (not set)");
+        }
+        for (file, required) in required(&self.ssh_files, &self.default_ssh_files) {
+            let name = self.display_name(file);
+            match Self::read(file, required) {
+                Ok(Some(text)) => found.read(&text, &name),
+                Ok(None) => found.empty(&format!("{name} (not there)")),
+                Err(reason) => found.fault(&name, reason),
+            }
         }
         found
     }
 
     fn load_file(&self, file: &Path, required: bool, found: &mut AgeIdentities) {
         let name = self.display_name(file);
+        match Self::read(file, required) {
+            Ok(Some(text)) => found.read(&text, &name),
+            Ok(None) => found.empty(&format!("{name} (not there)")),
+            Err(reason) => found.fault(&name, None, reason),
+        }
+    }
+
+    /// A file's text; `None` if it is absent and may be.
+    fn read(file: &Path, required: bool) -> Result<Option<SecretBytes>, String> {
         match read_file(file) {
-            Ok(text) => found.read(&text, &name),
+            Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => match required {
-                true => found.fault(&name, None, "it does not exist".to_owned()),
-                false => found.empty(&format!("{name} (not there)")),
+                true => Err("it does not exist".to_owned()),
+                false => Ok(None),
             },
-            Err(error) => found.fault(&name, None, format!("cannot be read: {}", error.kind())),
+            Err(error) => Err(format!("cannot be read: {}", error.kind())),
         }
     }
 
@@ -109,6 +160,12 @@ impl AgeSources {
             None => file.display().to_string(),
         }
     }
+}
+
+/// Files that must be there, then files that may be.
+fn required<'a>(must: &'a [PathBuf], may: &'a [PathBuf]) -> impl Iterator<Item = (&'a Path, bool)> {
+    let of = |files: &'a [PathBuf], required| files.iter().map(move |file| (file.as_path(), required));
+    of(must, true).chain(of(may, false))
 }
 
 fn read_file(file: &Path) -> std::io::Result<SecretBytes> {

@@ -138,12 +138,13 @@ impl UnwrapFailure {
 
     /// The next step, if there is one that can be named.
     pub fn hint(&self) -> Option<String> {
-        let needed_keys = self.names_without_identity();
-        if needed_keys.is_empty() {
+        let lacking = self.names_without_identity();
+        if lacking.is_empty() {
             return None;
         }
+        let names: Vec<String> = lacking.iter().map(|(_, name)| name.clone()).collect();
         let found = Found::in_failures(&self.failures);
-        let mut hint = format!("this file is sealed for {}", listed(&needed_keys));
+        let mut hint = format!("this file is sealed for {}", listed(&names));
         match found.held.as_slice() {
             [] if found.faults.is_empty() => hint.push_str("; there is no identity here"),
             [] => hint.push_str("; there is no identity here but in places that are not usable, see above"),
@@ -159,16 +160,31 @@ impl UnwrapFailure {
                 );
             }
         }
-        hint.push_str(
-            ". Ask someone who can open it to add your recipient, or set SOPS_AGE_KEY_FILE to the right file",
-        );
+        hint.push_str(". Ask someone who can open it to add your recipient");
+        let steps = [
+            ("age", ", or set SOPS_AGE_KEY_FILE to the right file"),
+            ("ssh", ", or set SOPS_AGE_SSH_PRIVATE_KEY_FILE to the right key"),
+            ("pgp", ", or import the secret key into gpg"),
+        ];
+        for (kind, step) in steps {
+            let fits = |(found, name): &(&str, String)| match *found {
+                "age" if name.starts_with("ssh-") => kind == "ssh",
+                found => kind == found,
+            };
+            if lacking.iter().any(fits) {
+                hint.push_str(step);
+            }
+        }
         Some(hint)
     }
 
-    fn names_without_identity(&self) -> Vec<String> {
+    /// Kind and name of each.
+    fn names_without_identity(&self) -> Vec<(&str, String)> {
         let keys = self.failures.iter().flat_map(|group| &group.keys);
         let lacking = keys.filter(|key| matches!(key.error, ProviderError::NoIdentity(_)));
-        lacking.map(|key| escaped(&key.name)).collect()
+        lacking
+            .map(|key| (key.kind.as_str(), escaped(&key.name)))
+            .collect()
     }
 }
 

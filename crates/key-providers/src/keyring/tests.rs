@@ -441,7 +441,7 @@ async fn the_report_names_keys_reasons_identities_places_and_the_next_step() {
     let expected = format!(
         "the data key cannot be unwrapped: no key of this file works here\n\
          \x20 age {mine}: no identity here opens it\n\
-         \x20 age age1-evil1\\u{{1b}}[2J\\u{{202e}}q: recipients of the age plugin -evil are not supported\n\
+         \x20 age age1-evil1\\u{{1b}}[2J\\u{{202e}}q: the key is not valid: it holds a character that Bech32 does not have\n\
          \x20 pgp AB: pgp keys are not supported\n\
          \x20 future_kms: future_kms keys are not supported\n\
          identities here:\n\

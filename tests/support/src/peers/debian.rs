@@ -6,7 +6,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Each program and its package.
-const PROGRAMS: [(&str, &str); 3] = [("age", "age"), ("age-keygen", "age"), ("strace", "strace")];
+const PROGRAMS: [(&str, &str); 4] = [
+    ("age", "age"),
+    ("age-keygen", "age"),
+    ("ssh-keygen", "openssh-client"),
+    ("strace", "strace"),
+];
 
 /// The program `name` on `PATH`.
 pub(super) fn program(name: &'static str) -> Result<PathBuf, Missing> {

@@ -1,0 +1,67 @@
+//! The keyring of a run: what the environment names, and the terminal for what has to be asked.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::sync::Arc;
+
+use key_providers::age::{AgeProvider, AgeSources};
+use key_providers::{Keyring, Prompt};
+use secret::SecretBytes;
+
+use crate::ui::{Manner, Ui};
+
+/// All kinds of key that work here. Nothing is read or started before it is needed.
+pub(crate) fn from_env(manner: Manner) -> Keyring {
+    let home = std::env::home_dir();
+    let variable = |name: &str| std::env::var_os(name);
+    let age = AgeSources::from_env(&variable, home.as_deref());
+    Keyring::new(vec![Box::new(
+        AgeProvider::new(age).asking(Arc::new(Terminal(manner))),
+    )])
+}
+
+/// The person at the terminal. Without a terminal, or where JSON is asked for, nobody is there.
+struct Terminal(Manner);
+
+impl Terminal {
+    fn ui(&self) -> Option<Ui> {
+        (!self.0.json).then(|| Ui::new(self.0))
+    }
+
+    /// A line that is shown while it is typed.
+    fn ask(&self, question: &str) -> Option<String> {
+        let ui = self.ui()?;
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        ui.question(question);
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).ok()?;
+        Some(line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+impl Prompt for Terminal {
+    fn secret(&self, question: &str) -> Option<SecretBytes> {
+        self.ui()?.prompt(question, "").ok()
+    }
+
+    fn line(&self, question: &str) -> Option<String> {
+        self.ask(question)
+    }
+
+    fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        let choice = match no {
+            Some(no) => format!("{question} (1: {yes}, 2: {no}) "),
+            None => format!("{question} (1: {yes}) "),
+        };
+        match self.ask(&choice)?.trim() {
+            "1" => Some(true),
+            "2" if no.is_some() => Some(false),
+            _ => None,
+        }
+    }
+
+    fn message(&self, text: &str) {
+        Ui::new(self.0).notice(text);
+    }
+}

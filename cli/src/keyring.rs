@@ -1,9 +1,12 @@
 //! The keyring of a run: what the environment names, and the terminal for what has to be asked.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, IsTerminal as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
 
 use key_providers::age::{AgeProvider, AgeSources};
+use key_providers::pgp::{Gpg, PgpProvider};
 use key_providers::{Keyring, Prompt};
 use secret::SecretBytes;
 
@@ -14,9 +17,21 @@ pub(crate) fn from_env(manner: Manner) -> Keyring {
     let home = std::env::home_dir();
     let variable = |name: &str| std::env::var_os(name);
     let age = AgeSources::from_env(&variable, home.as_deref());
-    Keyring::new(vec![Box::new(
-        AgeProvider::new(age).asking(Arc::new(Terminal(manner))),
-    )])
+    let mut gpg = Gpg::from_env(&variable);
+    if Gpg::wants_terminal(&variable) {
+        gpg.terminal = terminal();
+    }
+    Keyring::new(vec![
+        Box::new(AgeProvider::new(age).asking(Arc::new(Terminal(manner)))),
+        Box::new(PgpProvider::new(gpg)),
+    ])
+}
+
+/// The name of the terminal in front of which somebody sits.
+fn terminal() -> Option<OsString> {
+    let name = rustix::termios::ttyname(std::io::stderr(), Vec::new())
+        .or_else(|_| rustix::termios::ttyname(std::io::stdin(), Vec::new()));
+    name.ok().map(|name| OsString::from_vec(name.into_bytes()))
 }
 
 /// The person at the terminal. Without a terminal, or where JSON is asked for, nobody is there.

@@ -17,6 +17,16 @@ pub(crate) struct KeyArgs {
         hide_env_values = true
     )]
     age: Vec<String>,
+
+    /// PGP fingerprints, with commas between them
+    #[arg(
+        long,
+        short = 'p',
+        value_name = "FINGERPRINTS",
+        env = "SOPS_PGP_FP",
+        hide_env_values = true
+    )]
+    pgp: Vec<String>,
 }
 
 impl KeyArgs {
@@ -25,7 +35,7 @@ impl KeyArgs {
     /// # Errors
     /// Code 1 if a text names no key.
     pub(crate) fn master_keys(&self) -> Result<Vec<MasterKey>> {
-        read([(KeyKind::Age, &self.age)])
+        read([(KeyKind::Age, &self.age), (KeyKind::Pgp, &self.pgp)])
     }
 }
 

@@ -62,6 +62,8 @@ mod tests {
             "age1a, age1b,,",
             "--age",
             "age1c,age1a",
+            "-p",
+            "AB CD, EF",
             "--encrypted-regex",
             "^data$",
             "--mac-only-encrypted",
@@ -87,7 +89,7 @@ mod tests {
             .iter()
             .map(ToString::to_string)
             .collect();
-        assert_eq!(shown, ["age1a", "age1b", "age1c"]);
+        assert_eq!(shown, ["age1a", "age1b", "age1c", "ABCD", "EF"]);
         assert_eq!(
             all.rules
                 .rules()

@@ -13,6 +13,7 @@
 
 pub mod age;
 mod keyring;
+pub mod pgp;
 mod process;
 mod prompt;
 mod provider;

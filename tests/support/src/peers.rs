@@ -65,9 +65,10 @@ pub struct Peer {
 }
 
 /// All peers.
-pub const PEERS: [Peer; 9] = [
+pub const PEERS: [Peer; 10] = [
     peer("age 1.1", "the reference age, both directions", age),
     peer("age-keygen 1.1", "recipients of test identities", age_keygen),
+    peer("gpg", "real PGP keys with an agent", gpg),
     peer("ssh-keygen", "SSH keys of all forms", ssh_keygen),
     peer("strace", "kills and errors injected at every system call", strace),
     peer("sops 3.11.0", "released SOPS, both directions", sops_3_11),
@@ -134,6 +135,15 @@ pub fn age() -> Result<PathBuf, Missing> {
 /// [`Missing`], if it is not on `PATH`.
 pub fn age_keygen() -> Result<PathBuf, Missing> {
     debian::program("age-keygen")
+}
+
+/// GnuPG's program `gpg`; `gpgconf` stands beside it.
+///
+/// # Errors
+/// [`Missing`], if one of them is not on `PATH`.
+pub fn gpg() -> Result<PathBuf, Missing> {
+    debian::program("gpgconf")?;
+    debian::program("gpg")
 }
 
 /// OpenSSH's program `ssh-keygen`.
@@ -205,7 +215,7 @@ mod tests {
         assert!(version(sops_3_11())?.starts_with("sops 3.11.0"));
         assert!(version(sops_3_13())?.contains("3.13.3"));
         assert!(version(strace())?.starts_with("strace"));
-        assert!(age_keygen()?.exists() && age()?.exists() && ssh_keygen()?.exists());
+        assert!(age_keygen()?.exists() && age()?.exists() && ssh_keygen()?.exists() && gpg()?.exists());
         assert!(sops_age()?.join("node_modules/sops-age/package.json").exists());
         Ok(())
     }

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Each program and its package.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("age", "age"),
     ("age-keygen", "age"),
+    ("gpg", "gnupg"),
+    ("gpgconf", "gnupg"),
     ("ssh-keygen", "openssh-client"),
     ("strace", "strace"),
 ];

@@ -345,4 +345,6 @@ fn add(all: &mut Inventory, part: &Inventory) {
 }
 
 #[cfg(test)]
+mod cctv;
+#[cfg(test)]
 mod tests;

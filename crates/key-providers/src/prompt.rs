@@ -38,3 +38,54 @@ impl Prompt for Nobody {
 
     fn message(&self, _: &str) {}
 }
+
+/// For tests: somebody who gives prepared answers in order, then none, and notes what was asked and told.
+#[cfg(test)]
+pub(crate) mod scripted {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    pub(crate) struct Scripted {
+        answers: Mutex<VecDeque<&'static str>>,
+        seen: Mutex<Vec<String>>,
+    }
+
+    impl Scripted {
+        pub(crate) fn new<const COUNT: usize>(answers: [&'static str; COUNT]) -> Arc<Self> {
+            Arc::new(Self {
+                answers: Mutex::new(answers.into()),
+                seen: Mutex::default(),
+            })
+        }
+
+        pub(crate) fn seen(&self) -> Vec<String> {
+            self.seen.lock().unwrap().clone()
+        }
+
+        fn answer(&self, text: String) -> Option<&'static str> {
+            self.seen.lock().unwrap().push(text);
+            self.answers.lock().unwrap().pop_front()
+        }
+    }
+
+    impl Prompt for Scripted {
+        fn secret(&self, question: &str) -> Option<SecretBytes> {
+            let answer = self.answer(format!("secret: {question}"));
+            answer.map(|answer| SecretBytes::copy_from(answer.as_bytes()))
+        }
+
+        fn line(&self, question: &str) -> Option<String> {
+            self.answer(format!("line: {question}")).map(str::to_owned)
+        }
+
+        fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+            let answer = self.answer(format!("confirm: {question} {yes} {no:?}"))?;
+            Some(answer == yes)
+        }
+
+        fn message(&self, text: &str) {
+            self.seen.lock().unwrap().push(format!("message: {text}"));
+        }
+    }
+}

@@ -25,6 +25,9 @@ const MAX_STANZAS: usize = 128;
 /// How often one unwrapping may try an identity on a stanza; about a second's worth.
 const MAX_ATTEMPTS: usize = 4 * 1024;
 
+/// Base64 characters of a line that is not the last of its stanza.
+const FULL_LINE: usize = 64;
+
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 
 /// An age file, taken out of its armor and ready to be tried.
@@ -35,44 +38,29 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Reads the armor. Line ends may be LF or CRLF, and blanks may stand around it.
+    /// Reads the armor and looks over the header.
     pub(super) fn read(enc: &str) -> Result<Self, ProviderError> {
         if enc.len() > MAX_LEN {
             return Err(damaged(format!("it is longer than {MAX_LEN} bytes")));
         }
-        let text = enc.trim_ascii_start();
-        // The crate would take a file without armor as well; SOPS does not.
-        if !text.starts_with(BEGIN) {
-            return Err(armor_fault(None));
-        }
-        let mut file = Vec::with_capacity(text.len() / 4 * 3);
-        ArmoredReader::new(text.as_bytes())
-            .read_to_end(&mut file)
-            .map_err(|error| armor_fault(error.get_ref().and_then(|inner| inner.downcast_ref())))?;
-        let mut entry = Self {
-            file,
-            stanzas: 0,
-            attempts: 0,
-        };
-        entry.stanzas = entry.header().filter(|line| line.starts_with(b"-> ")).count();
-        if entry.stanzas > MAX_STANZAS {
+        let file = unarmored(enc)?;
+        let stanzas = count_stanzas(&file).ok_or_else(|| damaged("its age header is broken"))?;
+        if stanzas > MAX_STANZAS {
             return Err(damaged(format!(
                 "its age header has more than {MAX_STANZAS} recipients"
             )));
         }
-        Ok(entry)
+        Ok(Self {
+            file,
+            stanzas,
+            attempts: 0,
+        })
     }
 
     /// Whether its header names an SSH key.
     pub(super) fn names_ssh_key(&self) -> bool {
-        self.header().any(|line| line.starts_with(b"-> ssh-"))
-    }
-
-    /// The lines of its header.
-    fn header(&self) -> impl Iterator<Item = &[u8]> {
-        self.file
-            .split(|byte| *byte == b'\n')
-            .take_while(|line| !line.starts_with(b"---"))
+        let mut header = lines(&self.file).take_while(|line| !line.starts_with(b"---"));
+        header.any(|line| line.starts_with(b"-> ssh-"))
     }
 
     /// The stanzas of its header.
@@ -134,6 +122,41 @@ impl Entry {
             Err(_) => Err(damaged("its age payload is broken: it was changed or cut")),
         }
     }
+}
+
+/// The age file inside of an armor. Line ends may be LF or CRLF, and blanks may stand around it.
+pub(super) fn unarmored(text: &str) -> Result<Vec<u8>, ProviderError> {
+    let text = text.trim_ascii_start();
+    // The crate would take a file without armor as well; SOPS does not.
+    if !text.starts_with(BEGIN) {
+        return Err(armor_fault(None));
+    }
+    let mut file = Vec::with_capacity(text.len() / 4 * 3);
+    ArmoredReader::new(text.as_bytes())
+        .read_to_end(&mut file)
+        .map_err(|error| armor_fault(error.get_ref().and_then(|inner| inner.downcast_ref())))?;
+    Ok(file)
+}
+
+/// How many stanzas the header of an age file has. `None` if one of them does not end in a line that is not full:
+/// age demands it, and the crate lets it pass.
+pub(super) fn count_stanzas(file: &[u8]) -> Option<usize> {
+    let mut lines = lines(file).skip(1).peekable();
+    let mut count = 0;
+    while lines.next_if(|line| line.starts_with(b"-> ")).is_some() {
+        let body = |line: &&[u8]| !line.starts_with(b"-");
+        while lines
+            .next_if(|line| body(line) && line.len() == FULL_LINE)
+            .is_some()
+        {}
+        lines.next_if(|line| body(line) && line.len() < FULL_LINE)?;
+        count += 1;
+    }
+    Some(count)
+}
+
+fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    file.split(|byte| *byte == b'\n')
 }
 
 /// Opens nothing: takes a copy of the stanzas.

@@ -8,6 +8,7 @@ use ::age::secrecy::SecretString;
 use ::age::{DecryptError, Decryptor, scrypt};
 use secret::SecretBytes;
 
+use super::entry::count_stanzas;
 use super::identities::AgeIdentities;
 use crate::Prompt;
 
@@ -36,6 +37,7 @@ impl LockedFile {
         ArmoredReader::new(text.trim_ascii_start())
             .read_to_end(&mut file)
             .map_err(|_| "its armor is broken")?;
+        count_stanzas(&file).ok_or("its age header is broken")?;
         match Decryptor::new_buffered(&file[..]) {
             Err(_) => Err("its age header is broken".to_owned()),
             Ok(decryptor) if !decryptor.is_scrypt() => {
@@ -91,5 +93,122 @@ impl LockedFile {
         let mut text = SecretBytes::new(Vec::with_capacity(self.file.len()));
         payload.read_to_end(text.expose_mut())?;
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::age::{AgeProvider, AgeSources};
+    use crate::prompt::scripted::Scripted;
+    use crate::{KeyProvider as _, Nobody, ProviderError};
+    use sops::MasterKey;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    fn file(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../testdata/keys/locked")
+            .join(name)
+    }
+
+    fn provider(name: &str, prompt: Arc<dyn Prompt>) -> AgeProvider {
+        let sources = AgeSources {
+            files: vec![file(name)],
+            ..AgeSources::default()
+        };
+        AgeProvider::new(sources).asking(prompt)
+    }
+
+    async fn opened(provider: &AgeProvider) -> Result<Vec<u8>, ProviderError> {
+        let recipient = std::fs::read_to_string(file("recipient.txt")).unwrap();
+        let key = MasterKey::Age {
+            recipient: recipient.trim().to_owned(),
+        };
+        let enc = std::fs::read_to_string(file("by-age.txt")).unwrap();
+        Ok(provider.unwrap(&key, &enc).await?.expose().to_vec())
+    }
+
+    async fn reason(name: &str, prompt: Arc<dyn Prompt>) -> String {
+        match opened(&provider(name, prompt)).await {
+            Err(ProviderError::NoIdentity(inventory)) => inventory.faults[0].reason.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_passphrase_is_asked_for_once_a_run_whatever_the_armor() {
+        for name in ["identity.age", "identity-armored.age"] {
+            let somebody = Scripted::new(["wrong", "correct horse"]);
+            let provider = provider(name, somebody.clone());
+            for _ in 0..2 {
+                assert_eq!(
+                    opened(&provider).await.unwrap(),
+                    b"0123456789abcdef0123456789abcdef"
+                );
+            }
+            let seen = somebody.seen();
+            assert!(seen[0].starts_with("secret: Passphrase for the identity file "));
+            assert!(seen[0].contains(name), "{seen:?}");
+            assert_eq!(seen[1], "message: that is not its passphrase");
+            assert_eq!((&seen[0], seen.len()), (&seen[2], 3));
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_asked_while_another_identity_opens_the_file() {
+        let somebody = Scripted::new([]);
+        let (identity, recipient) = crate::age::generate().unwrap();
+        let provider = AgeProvider::new(AgeSources {
+            inline: Some(identity),
+            files: vec![file("identity.age")],
+            ..AgeSources::default()
+        })
+        .asking(somebody.clone());
+        let key = MasterKey::Age { recipient };
+        let enc = provider.wrap(&key, &[1; 32]).await.unwrap();
+        assert!(provider.unwrap(&key, &enc).await.is_ok());
+        assert_eq!(somebody.seen(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn files_that_stay_locked_say_why() {
+        let wrong = || Scripted::new(["a", "b", "c", "correct horse"]);
+        assert!(
+            reason("identity.age", wrong())
+                .await
+                .contains("none of those given")
+        );
+        assert!(
+            reason("identity.age", Arc::new(Nobody))
+                .await
+                .contains("nobody gave one")
+        );
+        let refused = reason("sealed-for-recipient.age", wrong()).await;
+        assert_eq!(refused, "it is sealed for recipients, not under a passphrase");
+    }
+
+    /// CR-17: what would take gigabytes is refused before a passphrase is tried.
+    #[tokio::test]
+    async fn more_work_than_2_to_20_is_refused() {
+        let begin = std::time::Instant::now();
+        let somebody = Scripted::new(["correct horse"]);
+        let refused = reason("identity-21.age", somebody).await;
+        assert!(refused.contains("2^21 steps"), "{refused}");
+        // 2^21 would take longer, and 2 GiB.
+        assert!(begin.elapsed() < std::time::Duration::from_secs(2));
+        for work in [22, 30, 63, 64, 99] {
+            let text =
+                std::fs::read_to_string(file("identity.age").with_file_name("identity-21.age")).unwrap();
+            let mut plain = Vec::new();
+            ArmoredReader::new(text.as_bytes())
+                .read_to_end(&mut plain)
+                .unwrap();
+            let at = plain.windows(4).position(|part| part == b" 21\n").unwrap();
+            plain.splice(at + 1..at + 3, work.to_string().bytes());
+            let file = LockedFile::read(&plain, "keys").unwrap();
+            let found = file.identities(&*Scripted::new(["correct horse"]));
+            assert_eq!(found.inventory().faults.len(), 1, "{work}");
+        }
     }
 }

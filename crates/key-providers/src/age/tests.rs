@@ -322,8 +322,8 @@ async fn the_most_stanzas_and_twenty_identities_take_at_most_a_second() {
     // What is beyond the bounds ends in time, whichever bound it is.
     let full_lines = "A".repeat(64) + "\n";
     let many_lines = format!(
-        "age-encryption.org/v1\n{}-> b\n{}",
-        "-> a\n".repeat(127),
+        "age-encryption.org/v1\n{}-> b\n{}AAAA\n",
+        "-> a\n\n".repeat(127),
         full_lines.repeat(720)
     );
     for (enc, identities, reason) in [

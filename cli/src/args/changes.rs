@@ -16,6 +16,14 @@ pub(crate) struct ChangeArgs {
     /// age recipients to remove, with commas between them
     #[arg(long, value_name = "RECIPIENTS")]
     rm_age: Vec<String>,
+
+    /// PGP fingerprints to add, with commas between them
+    #[arg(long, value_name = "FINGERPRINTS")]
+    add_pgp: Vec<String>,
+
+    /// PGP fingerprints to remove, with commas between them
+    #[arg(long, value_name = "FINGERPRINTS")]
+    rm_pgp: Vec<String>,
 }
 
 impl ChangeArgs {
@@ -24,7 +32,7 @@ impl ChangeArgs {
     /// # Errors
     /// Code 1 if a text names no key.
     pub(crate) fn added(&self) -> Result<Vec<MasterKey>> {
-        read([(KeyKind::Age, &self.add_age)])
+        read([(KeyKind::Age, &self.add_age), (KeyKind::Pgp, &self.add_pgp)])
     }
 
     /// The keys to remove.
@@ -32,6 +40,6 @@ impl ChangeArgs {
     /// # Errors
     /// As [`Self::added`].
     pub(crate) fn removed(&self) -> Result<Vec<MasterKey>> {
-        read([(KeyKind::Age, &self.rm_age)])
+        read([(KeyKind::Age, &self.rm_age), (KeyKind::Pgp, &self.rm_pgp)])
     }
 }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use key_providers::age::RecipientKind;
 use sops::{MasterKey, Metadata};
 
 use crate::error::{Code, Error, Result};
@@ -54,6 +55,49 @@ pub(super) fn check(
             )
             .file(path)
             .hint("if it belongs there, add it to the policy or pass --accept-recipient with it"));
+        }
+    }
+    Ok(())
+}
+
+/// As [`check`], for a file whose data key is wrapped anew: a recipient that a program would be started for must be
+/// named by somebody other than the file even where no rule names keys.
+///
+/// # Errors
+/// Code 8, naming the recipient.
+pub(super) fn check_for_wrapping(
+    bench: &Workbench,
+    path: &Path,
+    metadata: &Metadata,
+    added: &[MasterKey],
+    accepted: &[String],
+) -> Result<()> {
+    check(bench, path, metadata, added, accepted)?;
+    let rule = bench.rule(path)?.and_then(|(_, rule)| rule);
+    let named = |key: &MasterKey| {
+        let by_rule = rule
+            .as_ref()
+            .is_some_and(|rule| rule.keys().any(|named| named == key));
+        by_rule || added.contains(key) || accepted.contains(&key.to_string())
+    };
+    for key in metadata
+        .groups
+        .iter()
+        .flatten()
+        .filter_map(|entry| entry.master_key())
+    {
+        let MasterKey::Age { recipient } = key else {
+            continue;
+        };
+        if let Ok(RecipientKind::Plugin(name)) = RecipientKind::of(recipient)
+            && !named(key)
+        {
+            let message =
+                format!("the file lists a recipient of an age plugin that nobody else names: {recipient}");
+            return Err(Error::new(Code::Conflict, message).file(path).hint(format!(
+                "sealing for it starts the program age-plugin-{name}; to allow that, add the recipient to the policy \
+                 or pass --accept-recipient with it"
+            )));
         }
     }
     Ok(())

@@ -67,7 +67,8 @@ impl Rotate {
             };
         };
         let (added, removed) = (self.changes.added()?, self.changes.removed()?);
-        super::recipients::check(bench, path, &file.metadata, &added, &self.accept_recipient)?;
+        let named = [added.as_slice(), &removed].concat();
+        super::recipients::check_for_wrapping(bench, path, &file.metadata, &named, &self.accept_recipient)?;
         let OpenFile { metadata, opened, .. } = bench.open(path, file, self.ignore_mac, true)?;
         let key = new_data_key()?;
         let mut groups = known_groups(path, &metadata)?;

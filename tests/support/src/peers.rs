@@ -65,9 +65,13 @@ pub struct Peer {
 }
 
 /// All peers.
-pub const PEERS: [Peer; 10] = [
+pub const PEERS: [Peer; 14] = [
     peer("age 1.1", "the reference age, both directions", age),
     peer("age-keygen 1.1", "recipients of test identities", age_keygen),
+    peer("age 1.3.1", "post-quantum recipients, both directions", age_1_3),
+    peer("age-keygen 1.3.1", "post-quantum identities", age_keygen_1_3),
+    peer("age-plugin-pq 1.3.1", "a real age plugin", age_plugin_pq),
+    peer("age-encryption 0.3.1", "an independent age", age_encryption),
     peer("gpg", "real PGP keys with an agent", gpg),
     peer("ssh-keygen", "SSH keys of all forms", ssh_keygen),
     peer("strace", "kills and errors injected at every system call", strace),
@@ -135,6 +139,57 @@ pub fn age() -> Result<PathBuf, Missing> {
 /// [`Missing`], if it is not on `PATH`.
 pub fn age_keygen() -> Result<PathBuf, Missing> {
     debian::program("age-keygen")
+}
+
+/// The program `age` 1.3.1, which has post-quantum recipients.
+///
+/// # Errors
+/// [`Missing`], if it cannot be built.
+pub fn age_1_3() -> Result<PathBuf, Missing> {
+    go::program("age 1.3.1", "filippo.io/age/cmd/age", "v1.3.1", "age")
+}
+
+/// The program `age-keygen` 1.3.1, which makes post-quantum identities.
+///
+/// # Errors
+/// [`Missing`], if it cannot be built.
+pub fn age_keygen_1_3() -> Result<PathBuf, Missing> {
+    go::program(
+        "age-keygen 1.3.1",
+        "filippo.io/age/cmd/age-keygen",
+        "v1.3.1",
+        "age-keygen",
+    )
+}
+
+/// The program `age-plugin-pq` 1.3.1: age's own plugin for tools without post-quantum identities.
+///
+/// # Errors
+/// [`Missing`], if it cannot be built.
+pub fn age_plugin_pq() -> Result<PathBuf, Missing> {
+    go::program(
+        "age-plugin-pq 1.3.1",
+        "filippo.io/age/extra/age-plugin-pq",
+        "v1.3.1",
+        "age-plugin-pq",
+    )
+}
+
+/// A folder whose `node_modules` holds the npm package `age-encryption` 0.3.1: run `node` in it, or import from it.
+///
+/// # Errors
+/// [`Missing`], if it cannot be installed.
+pub fn age_encryption() -> Result<PathBuf, Missing> {
+    npm::locked(
+        "age-encryption 0.3.1",
+        include_str!("../peers/age-encryption/package.json"),
+        include_str!("../peers/age-encryption/package-lock.json"),
+    )
+}
+
+/// The folder of `age-plugin-example`, a plugin that protects nothing and misbehaves on demand; its own text says how.
+pub fn age_plugin_example() -> PathBuf {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/peers/age-plugin-example").into()
 }
 
 /// GnuPG's program `gpg`; `gpgconf` stands beside it.
@@ -217,6 +272,13 @@ mod tests {
         assert!(version(strace())?.starts_with("strace"));
         assert!(age_keygen()?.exists() && age()?.exists() && ssh_keygen()?.exists() && gpg()?.exists());
         assert!(sops_age()?.join("node_modules/sops-age/package.json").exists());
+        assert!(version(age_1_3())?.contains("1.3.1") && version(age_plugin_pq())?.contains("1.3.1"));
+        assert!(version(age_keygen_1_3())?.contains("1.3.1"));
+        assert!(
+            age_encryption()?
+                .join("node_modules/age-encryption/package.json")
+                .exists()
+        );
         Ok(())
     }
 

@@ -201,3 +201,6 @@ impl ::age::Recipient for Bridge {
         Ok((stanzas.list, stanzas.labels))
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

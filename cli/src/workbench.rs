@@ -124,7 +124,8 @@ impl Workbench {
             for _ in 0..threads {
                 let (send, next, work) = (send.clone(), &next, &work);
                 scope.spawn(move || {
-                    let bench = Workbench::with_keyring(Ui::new(manner), global.clone(), start, keyring.clone());
+                    let bench =
+                        Workbench::with_keyring(Ui::new(manner), global.clone(), start, keyring.clone());
                     while let Ok(bench) = &bench
                         && let at = next.fetch_add(1, Ordering::Relaxed)
                         && let Some(item) = items.get(at)

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::termios::{LocalModes, OptionalActions, Termios};
 use secret::SecretBytes;
 
 use crate::error::{self, Code, Error, Result};
@@ -189,10 +190,17 @@ impl Ui {
         };
         let terminal = std::fs::File::open("/dev/tty").map_err(|cause| none(&cause))?;
         let modes = rustix::termios::tcgetattr(&terminal).map_err(|errno| none(&errno.into()))?;
+        let shown = modes.clone();
         // A signal in the middle puts the echo back.
         let keep =
             interrupt::guard(Undo::Terminal(Box::new(modes)), || Ok(())).map_err(|cause| none(&cause))?;
+        // What is typed ahead must not show either: the echo goes before the question comes.
+        let mut hidden = shown.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        let set = |modes: &Termios| rustix::termios::tcsetattr(&terminal, OptionalActions::Now, modes);
+        set(&hidden).map_err(|errno| none(&errno.into()))?;
         let typed = self.around_bar(|| rpassword::prompt_password(escape::escape(question)));
+        let _ = set(&shown);
         drop(keep);
         match typed {
             Ok(typed) => Ok(SecretBytes::new(typed.into_bytes())),

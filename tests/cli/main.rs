@@ -2,6 +2,7 @@
 
 mod exact;
 mod examples;
+mod explain;
 mod leaks;
 mod scene;
 mod tampering;

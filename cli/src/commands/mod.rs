@@ -8,6 +8,7 @@ mod edit;
 mod encrypt;
 mod exec_env;
 mod exec_file;
+mod explain;
 mod filestatus;
 mod get;
 mod groups;
@@ -87,6 +88,7 @@ pub(crate) enum Command {
     #[command(name = "filestatus")]
     FileStatus(filestatus::FileStatus),
     Check(check::Check),
+    Explain(explain::Explain),
     Init(init::Init),
     Keys(keys::Keys),
     Demo(demo::Demo),
@@ -175,6 +177,7 @@ pub(crate) fn run(global: Global, command: Command) -> Result<ExitCode> {
         Command::ExecFile(exec) => exec.run(&bench),
         Command::FileStatus(status) => status.run(&bench),
         Command::Check(check) => check.run(&bench),
+        Command::Explain(explain) => explain.run(&bench),
         Command::Init(init) => init.run(&bench),
         Command::Keys(keys) => keys.run(&bench),
         Command::Demo(demo) => demo.run(&bench),

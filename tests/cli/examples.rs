@@ -309,9 +309,10 @@ hint: no command has this name either: `seal --help` lists them
 $ seal init
 .sops.yaml:
 …
-No age identity was found: make one, and write this policy? [y/N] y
+No age identity was found: make one, and write these files? [y/N] y
 wrote …keys.txt (keep a copy of it in a safe place)
 wrote .sops.yaml
+wrote .git/hooks/pre-commit
 hint: put secrets into files that a rule's path_regex names, then run `seal`
 $ seal
 hint: nothing to seal: no file here has a name that a path_regex of the policy matches

@@ -3,6 +3,7 @@
 mod exact;
 mod examples;
 mod explain;
+mod init;
 mod leaks;
 mod scene;
 mod tampering;

@@ -309,5 +309,11 @@ fn format_name(format: Format) -> &'static str {
 /// A file's name in a command line.
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
+    // Not to be taken for a flag.
+    let text = if text.starts_with('-') {
+        format!("./{text}").into()
+    } else {
+        text
+    };
     shlex::try_quote(&text).map_or_else(|_| text.to_string(), |text| text.into_owned())
 }

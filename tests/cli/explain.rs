@@ -409,6 +409,37 @@ fn a_second_sops_block() -> Result {
 }
 
 #[test]
+fn fields_that_a_merge_kept_twice() -> Result {
+    let (scene, sealed) = sealed()?;
+    commit(&scene)?;
+    let line = |start: &str| {
+        let mut lines = (1..).zip(sealed.lines());
+        lines
+            .find(|(_, line)| line.trim_start().starts_with(start))
+            .ok_or_else(|| format!("no line {start}"))
+    };
+    let (number, mac) = line("mac:")?;
+    scene.write("file.yaml", sealed.replace(mac, &format!("{mac}\n{mac}")))?;
+    let (text, _) = explained(|arguments| scene.seal(arguments), "file.yaml", 2)?;
+    let place = format!(
+        "problem: file.yaml:{}:5: sops.mac: stands twice, first in line {number}",
+        number + 1
+    );
+    says(&text, &[&place, "  git checkout HEAD -- file.yaml\n"])?;
+    let (number, user) = line("user:")?;
+    scene.write("file.yaml", sealed.replace(user, &format!("{user}\n{user}")))?;
+    let (text, _) = explained(|arguments| scene.seal(arguments), "file.yaml", 51)?;
+    let place = format!(
+        "problem: file.yaml:{}:1: user: stands twice, first in line {number}",
+        number + 1
+    );
+    says(
+        &text,
+        &[&place, "mac: broken", "  git checkout HEAD -- file.yaml\n"],
+    )
+}
+
+#[test]
 fn an_integrity_field_that_the_policy_wants() -> Result {
     let (scene, sealed) = sealed()?;
     let field = sealed

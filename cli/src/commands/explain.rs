@@ -166,6 +166,7 @@ impl Report {
         let (seals, failure) = Seals::of(document, metadata, key.as_ref(), required);
         if let (Some(failure), Some(key)) = (failure, &key) {
             self.does_not_open(bench, document, key, &values, failure);
+            self.told_twice(Some(document));
         }
         match sops::check(document, metadata) {
             Ok(found) => {
@@ -184,6 +185,11 @@ impl Report {
         }
         self.values = Some(values);
         self.seals = Some(seals);
+    }
+
+    fn told_twice(&mut self, document: Option<&Document>) {
+        let found = document.map(|document| damage::twice(document, &self.file));
+        found.into_iter().flatten().for_each(|error| self.finds(error));
     }
 
     /// The data key, if it can be had here; what is known of those who have it, whether or not.
@@ -262,7 +268,9 @@ impl Report {
     fn unreadable(&mut self, bench: &Workbench, text: &SecretBytes) {
         self.tell_policy_error();
         let Some(mut conflict) = self.conflict.take() else {
-            return;
+            let text = SecretBytes::new(text.expose().to_vec());
+            let document = Document::parse(self.format, Form::Sealed, text, &bench.limits());
+            return self.told_twice(document.ok().as_ref());
         };
         for side in &mut conflict.sides {
             let text = damage::side(text.expose(), side.ours);

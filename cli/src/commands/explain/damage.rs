@@ -1,9 +1,9 @@
 //! What an unfinished or a careless merge leaves: conflict marks, and values that stand where they were not sealed for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path as FilePath;
 
-use document::{Document, Event, Node, NodeId, Path, Step};
+use document::{Child, Document, Event, Node, NodeId, Path, Step};
 use secret::SecretBytes;
 use sops::DataKey;
 use sops::value::{Cipher, Sealed, ValueError, ValueType};
@@ -235,6 +235,45 @@ fn why(home: Option<&Leaf>) -> String {
                  another place or version, or is damaged"
             .to_owned(),
     }
+}
+
+/// Keys that stand twice in one map: what is left of a merge that kept both sides. Of each the second place.
+pub(super) fn twice(document: &Document, file: &FilePath) -> Vec<Error> {
+    let (tree, source) = (document.tree(), document.source());
+    let mut found = Vec::new();
+    let mut maps: Vec<(Path, NodeId)> = tree.roots.iter().map(|root| (Path::default(), *root)).collect();
+    while let Some((path, id)) = maps.pop() {
+        let mut known: BTreeMap<&[u8], u32> = BTreeMap::new();
+        let mut index = 0;
+        for child in tree.children(id) {
+            let (step, value) = match *child {
+                Child::Entry { key, key_span, value } => {
+                    let name = tree.text(source, key);
+                    let at = document.position(key_span.start as usize);
+                    let step = Step::Key(String::from_utf8_lossy(name).into_owned());
+                    if let Some(line) = known.get(name) {
+                        let path = Path(path.0.iter().cloned().chain([step.clone()]).collect());
+                        let why =
+                            format!("stands twice, first in line {line}: a merge may have kept both sides");
+                        found.push(Error::new(Code::Read, why).at(at).path(path).file(file));
+                    } else {
+                        known.insert(name, at.line);
+                    }
+                    (step, value)
+                }
+                Child::Item(value) => {
+                    index += 1;
+                    (Step::Index(index - 1), value)
+                }
+                Child::Comment(_) => continue,
+            };
+            if matches!(tree.node(value), Node::Map { .. } | Node::List { .. }) {
+                maps.push((Path(path.0.iter().cloned().chain([step]).collect()), value));
+            }
+        }
+    }
+    found.truncate(MOST_TOLD);
+    found
 }
 
 fn step(levels: &mut [Level], key: Option<&[u8]>) -> Option<Step> {

@@ -12,6 +12,8 @@ use crate::error::{Code, Error};
 
 /// No more values than this are named one by one.
 const MOST_TOLD: usize = 20;
+/// All places together that values are compared with may be this long, in bytes.
+const MOST_BYTES: usize = 64 << 20;
 /// No more pairs of a value and a place than this are tried.
 const MOST_TRIES: usize = 1_000_000;
 
@@ -95,14 +97,10 @@ pub(super) struct Values {
 
 struct Leaf {
     id: NodeId,
-    path: Path,
+    /// Which leaf of the walk it is, from 0.
+    number: usize,
     /// What a sealed value is bound to: the keys on its path, a colon behind each.
     bound_to: Vec<u8>,
-}
-
-enum Level {
-    Map,
-    List(usize),
 }
 
 impl Values {
@@ -113,59 +111,54 @@ impl Values {
             sealed: 0,
             clear: 0,
         };
-        let (mut levels, mut steps, mut key): (Vec<Level>, Vec<Step>, Option<&[u8]>) = Default::default();
-        for event in document.walk() {
+        // The keys down to here, and how long they were in each container above.
+        let (mut keys, mut above, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut key: Option<&[u8]> = None;
+        let down = |keys: &mut Vec<u8>, key: &mut Option<&[u8]>| {
+            let begin = keys.len();
+            if let Some(key) = key.take() {
+                keys.extend_from_slice(key);
+                keys.push(b':');
+            }
+            begin
+        };
+        for (number, event) in leaves_numbered(document) {
             match event {
-                Event::Document(_) => levels.push(Level::Map),
+                Event::Document(_) => above.push(keys.len()),
                 Event::Key(name, _) => key = Some(name),
-                Event::Map(_) | Event::List(_) => {
-                    steps.extend(step(&mut levels, key.take()));
-                    levels.push(match event {
-                        Event::Map(_) => Level::Map,
-                        _ => Level::List(0),
-                    });
+                Event::Map(_) | Event::List(_) => above.push(down(&mut keys, &mut key)),
+                Event::End => keys.truncate(above.pop().unwrap_or_default()),
+                Event::Leaf(id) => {
+                    let begin = down(&mut keys, &mut key);
+                    bytes += keys.len();
+                    if values.counts(document, id) && bytes < MOST_BYTES {
+                        let bound_to = if keys.is_empty() {
+                            b":".to_vec()
+                        } else {
+                            keys.clone()
+                        };
+                        values.leaves.push(Leaf { id, number, bound_to });
+                    }
+                    keys.truncate(begin);
                 }
-                Event::End => {
-                    levels.pop();
-                    steps.pop();
-                }
-                Event::Leaf(id) => values.leaf(document, id, &steps, &mut levels, key.take()),
                 _ => {}
             }
         }
         values
     }
 
-    fn leaf(
-        &mut self,
-        document: &Document,
-        id: NodeId,
-        above: &[Step],
-        levels: &mut [Level],
-        key: Option<&[u8]>,
-    ) {
-        let sealed = Sealed::parse(text(document, id));
-        if matches!(&sealed, Ok(Some(sealed)) if sealed.ty == ValueType::Comment) {
-            // sops writes comments of a list as items; they are no values and have no number.
-            return;
-        }
-        if !matches!(sealed, Ok(Some(_))) {
-            self.clear += 1;
-        } else {
-            self.sealed += 1;
-        }
-        let path = Path(above.iter().cloned().chain(step(levels, key)).collect());
-        let mut bound_to = Vec::new();
-        for step in &path.0 {
-            if let Step::Key(key) = step {
-                bound_to.extend_from_slice(key.as_bytes());
-                bound_to.push(b':');
+    /// Counts a leaf; whether it is a sealed value.
+    fn counts(&mut self, document: &Document, id: NodeId) -> bool {
+        match Sealed::parse(text(document, id)) {
+            // sops writes comments of a list as items; they are no values.
+            Ok(Some(sealed)) if sealed.ty == ValueType::Comment => return false,
+            Ok(Some(_)) => {
+                self.sealed += 1;
+                return true;
             }
+            _ => self.clear += 1,
         }
-        if bound_to.is_empty() {
-            bound_to.push(b':');
-        }
-        self.leaves.push(Leaf { id, path, bound_to });
+        false
     }
 
     /// Every sealed value that does not open where it stands, each with the place that it was sealed for: one in this
@@ -208,7 +201,9 @@ impl Values {
             lost += usize::from(home.is_none());
             if found.len() < MOST_TOLD {
                 let at = document.position(document.tree().node(leaf.id).span().start as usize);
-                let error = Error::new(Code::DecryptTree, why(home)).at(at).path(&leaf.path);
+                let error = Error::new(Code::DecryptTree, why(home))
+                    .at(at)
+                    .path(path_of(document, leaf.number));
                 found.push(error.file(file));
             }
         }
@@ -230,34 +225,90 @@ impl Values {
 
 fn why(home: Option<&Leaf>) -> String {
     match home {
-        Some(home) => format!("the value that stands here was sealed for {}: it was moved", home.path),
+        Some(home) => {
+            let keys = String::from_utf8_lossy(&home.bound_to);
+            let place = keys.trim_end_matches(':').replace(':', ".");
+            format!("the value that stands here was sealed for {place}: it was moved")
+        }
         None => "the value that stands here was not sealed for this place, or not under this file's key: it comes from \
                  another place or version, or is damaged"
             .to_owned(),
     }
 }
 
+/// The events of a walk, each with the number of leaves before it.
+fn leaves_numbered(document: &Document) -> impl Iterator<Item = (usize, Event<'_>)> {
+    document.walk().scan(0, |leaves, event| {
+        let before = *leaves;
+        *leaves += usize::from(matches!(event, Event::Leaf(_)));
+        Some((before, event))
+    })
+}
+
+/// The path of a leaf. Only what is told asks, so it walks again.
+fn path_of(document: &Document, leaf: usize) -> Path {
+    let mut path = Path::default();
+    // The next position in each list above; none in a map.
+    let mut above: Vec<Option<usize>> = Vec::new();
+    let mut key: &[u8] = &[];
+    for (number, event) in leaves_numbered(document) {
+        match event {
+            Event::Document(_) => above = vec![None],
+            Event::Key(name, _) => key = name,
+            Event::Map(_) | Event::List(_) | Event::Leaf(_) => {
+                if let Event::Leaf(id) = event
+                    && text(document, id).ends_with(b",type:comment]")
+                {
+                    continue;
+                }
+                path.0.push(match above.last_mut() {
+                    Some(Some(next)) => {
+                        *next += 1;
+                        Step::Index(*next - 1)
+                    }
+                    _ => Step::Key(String::from_utf8_lossy(key).into_owned()),
+                });
+                match event {
+                    Event::Leaf(_) if number == leaf => return path,
+                    Event::Leaf(_) => drop(path.0.pop()),
+                    Event::List(_) => above.push(Some(0)),
+                    _ => above.push(None),
+                }
+            }
+            Event::End => {
+                above.pop();
+                path.0.pop();
+            }
+            _ => {}
+        }
+    }
+    path
+}
+
 /// Keys that stand twice in one map: what is left of a merge that kept both sides. Of each the second place.
 pub(super) fn twice(document: &Document, file: &FilePath) -> Vec<Error> {
     let (tree, source) = (document.tree(), document.source());
     let mut found = Vec::new();
-    let mut maps: Vec<(Path, NodeId)> = tree.roots.iter().map(|root| (Path::default(), *root)).collect();
-    while let Some((path, id)) = maps.pop() {
-        let mut known: BTreeMap<&[u8], u32> = BTreeMap::new();
+    // Each container with the one above it, as a number in this list, and its step from there.
+    let mut containers: Vec<(NodeId, usize, Option<Step>)> =
+        tree.roots.iter().map(|root| (*root, 0, None)).collect();
+    let mut at = 0;
+    while let Some((id, ..)) = containers.get(at) {
+        let mut known: BTreeMap<&[u8], usize> = BTreeMap::new();
         let mut index = 0;
-        for child in tree.children(id) {
-            let (step, value) = match *child {
+        for child in tree.children(*id).to_vec() {
+            let (step, value) = match child {
                 Child::Entry { key, key_span, value } => {
                     let name = tree.text(source, key);
-                    let at = document.position(key_span.start as usize);
                     let step = Step::Key(String::from_utf8_lossy(name).into_owned());
-                    if let Some(line) = known.get(name) {
-                        let path = Path(path.0.iter().cloned().chain([step.clone()]).collect());
+                    let place = key_span.start as usize;
+                    let first = *known.entry(name).or_insert(place);
+                    if first != place && found.len() < MOST_TOLD {
+                        let line = document.position(first).line;
                         let why =
                             format!("stands twice, first in line {line}: a merge may have kept both sides");
-                        found.push(Error::new(Code::Read, why).at(at).path(path).file(file));
-                    } else {
-                        known.insert(name, at.line);
+                        let error = Error::new(Code::Read, why).at(document.position(place));
+                        found.push(error.path(chain(&containers, at, &step)).file(file));
                     }
                     (step, value)
                 }
@@ -268,24 +319,23 @@ pub(super) fn twice(document: &Document, file: &FilePath) -> Vec<Error> {
                 Child::Comment(_) => continue,
             };
             if matches!(tree.node(value), Node::Map { .. } | Node::List { .. }) {
-                maps.push((Path(path.0.iter().cloned().chain([step]).collect()), value));
+                containers.push((value, at, Some(step)));
             }
         }
+        at += 1;
     }
-    found.truncate(MOST_TOLD);
     found
 }
 
-fn step(levels: &mut [Level], key: Option<&[u8]>) -> Option<Step> {
-    match levels.last_mut()? {
-        Level::Map => Some(Step::Key(
-            String::from_utf8_lossy(key.unwrap_or_default()).into_owned(),
-        )),
-        Level::List(next) => {
-            *next += 1;
-            Some(Step::Index(*next - 1))
-        }
+/// The path of what is `step` below the container `at`.
+fn chain(containers: &[(NodeId, usize, Option<Step>)], mut at: usize, step: &Step) -> Path {
+    let mut steps = vec![step.clone()];
+    while let (_, above, Some(step)) = &containers[at] {
+        steps.push(step.clone());
+        at = *above;
     }
+    steps.reverse();
+    Path(steps)
 }
 
 fn text(document: &Document, id: NodeId) -> &[u8] {
@@ -306,6 +356,32 @@ mod tests {
         let found = conflict(MERGE).expect("two conflicts");
         assert_eq!(found.hunks, [(2, 8), (10, 10)]);
         assert!(conflict(b"=======\na <<<<<<< b\n").is_none());
+    }
+
+    fn parsed(source: &str) -> Document {
+        let source = SecretBytes::new(source.as_bytes().to_vec());
+        let limits = document::Limits::default();
+        Document::parse(document::Format::Yaml, document::Form::Sealed, source, &limits).expect("a document")
+    }
+
+    #[test]
+    fn leaves_are_found_by_their_number() {
+        let document = parsed("a:\n  - 1\n  - b: 2\n    c: [[3]]\n---\nd: 4\n");
+        let paths: Vec<String> = (0..4).map(|leaf| path_of(&document, leaf).to_string()).collect();
+        assert_eq!(paths, ["a[0]", "a[1].b", "a[1].c[0][0]", "d"]);
+    }
+
+    #[test]
+    fn keys_that_stand_twice_are_told_with_both_lines() {
+        let found = twice(
+            &parsed("a:\n  - b: 1\n    c: 2\n    b: 3\nd: 4\n"),
+            FilePath::new("f"),
+        );
+        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            ["f:4:5: a[0].b: stands twice, first in line 2: a merge may have kept both sides"]
+        );
     }
 
     #[test]

@@ -322,6 +322,39 @@ fn plugins() -> Result {
     Ok(())
 }
 
+/// A policy that `init` writes names keys of both kinds, and sops understands it.
+#[test]
+fn a_policy_for_ssh_and_pgp_keys() -> Result {
+    let scene = Scene::with_identities("{}\n", &[])?;
+    std::fs::remove_file(scene.path(".sops.yaml"))?;
+    let (_, ssh) = ssh_key(&scene, "key", &["-t", "ed25519"])?;
+    let gnupg = GnuPg::new()?;
+    let key = gnupg.key(gnupg.generate("Somebody", "")?);
+    let seal = program(&scene, seal(), Some(&key))?;
+    let written = seal.run(["init", "--yes", "--age", &ssh, "--pgp", &key.recipient])?;
+    assert!(written.success(), "{}", ended(&written));
+    scene.write("plain.enc.json", PLAIN)?;
+    let recipients = |tool: &Tool| -> Result<Vec<String>> {
+        let sealed = tool.run(["encrypt", "plain.enc.json"])?.expect_success()?;
+        let sealed: Value = serde_json::from_slice(&sealed)?;
+        let named = [
+            &sealed["sops"]["age"][0]["recipient"],
+            &sealed["sops"]["pgp"][0]["fp"],
+        ];
+        Ok(named
+            .iter()
+            .map(|name| name.as_str().unwrap_or_default().to_owned())
+            .collect())
+    };
+    let ours = recipients(&seal)?;
+    assert_eq!(ours, [ssh, key.recipient.clone()]);
+    assert_eq!(
+        recipients(&program(&scene, peers::sops_3_13()?, Some(&key))?)?,
+        ours
+    );
+    Ok(())
+}
+
 /// age's own plugin: it opens, with an identity of its kind, what was sealed for a native recipient.
 #[test]
 fn a_real_plugin_opens_what_is_sealed_for_a_native_recipient() -> Result {

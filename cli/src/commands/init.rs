@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use key_providers::Inventory;
 use key_providers::age::{AgeProvider, AgeSources};
+use sops::MasterKey;
 
 use crate::args::KeyArgs;
 use crate::error::{Code, Error, Result};
@@ -28,7 +29,7 @@ const MOST_NAMED: usize = 6;
 ///
 /// Looks at what is used here (SOPS, Sealed Secrets, External Secrets, Flux, Argo CD, Helm, kustomize, git), shows all
 /// that it will write and asks. Files that are sealed keep their recipients. For new ones it takes the recipients given
-/// with --age, else those of most sealed files, else those of the identities here; it makes an identity only if there is
+/// with --age or --pgp, else those of most sealed files, else those of the identities here; it makes an identity only if there is
 /// none. Nothing that is there is changed.
 #[derive(clap::Args)]
 pub(crate) struct Init {
@@ -55,7 +56,7 @@ impl Init {
         }
         let survey = Survey::of(bench, &self.folder);
         let inventory = inventory();
-        let given: Vec<String> = self.keys.master_keys()?.iter().map(ToString::to_string).collect();
+        let given = self.keys.master_keys()?;
         let there = policy_of(&self.folder)?;
         let hook = hook::find(&self.folder);
         let plan = Plan {
@@ -216,9 +217,9 @@ impl Plan {
 }
 
 /// The keys of new files; `None` if they have to be made.
-fn keys(survey: &Survey, inventory: &Inventory, given: &[String]) -> Option<Keys> {
+fn keys(survey: &Survey, inventory: &Inventory, given: &[MasterKey]) -> Option<Keys> {
     if !given.is_empty() {
-        return Some(Keys::of_age(given));
+        return Keys::of_group(given);
     }
     let held: Vec<String> = inventory.held.iter().map(|held| held.recipient.clone()).collect();
     let usual = survey.usual().and_then(Keys::of_kind);
@@ -229,7 +230,7 @@ fn keys(survey: &Survey, inventory: &Inventory, given: &[String]) -> Option<Keys
 ///
 /// # Errors
 /// Code 2 if a place that should hold identities cannot be used: one may be in it.
-fn identity(inventory: &Inventory, given: &[String]) -> Result<Option<PathBuf>> {
+fn identity(inventory: &Inventory, given: &[MasterKey]) -> Result<Option<PathBuf>> {
     if !inventory.held.is_empty() || !given.is_empty() {
         return Ok(None);
     }

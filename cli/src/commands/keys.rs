@@ -119,8 +119,8 @@ fn sources() -> AgeSources {
 
 fn list(bench: &Workbench) -> Result<ExitCode> {
     let provider = AgeProvider::new(sources());
-    let inventory = provider.identities().inventory();
-    for held in &inventory.held {
+    let (inventory, ssh) = (provider.identities().inventory(), provider.ssh_inventory());
+    for held in inventory.held.iter().chain(&ssh.held) {
         if bench.ui.manner().json {
             bench
                 .ui
@@ -129,13 +129,13 @@ fn list(bench: &Workbench) -> Result<ExitCode> {
             bench.ui.say(&format!("{}  {}", held.recipient, held.source))?;
         }
     }
-    for fault in &inventory.faults {
+    for fault in inventory.faults.iter().chain(&ssh.faults) {
         let line = fault.line.map(|line| format!(":{line}")).unwrap_or_default();
         bench
             .ui
             .warn(None, &format!("{}{line}: {}", fault.source, fault.reason));
     }
-    if inventory.held.is_empty() {
+    if inventory.held.is_empty() && ssh.held.is_empty() {
         bench
             .ui
             .hint("there is no identity yet: `seal keys new` makes one");

@@ -28,6 +28,11 @@ impl Keys {
         }
     }
 
+    /// One group of keys; `None` if a rule cannot say them.
+    pub(super) fn of_group(keys: &[MasterKey]) -> Option<Self> {
+        single(keys).map(|lines| Self { lines })
+    }
+
     /// The keys of files that are sealed already; `None` if a rule cannot say them.
     pub(super) fn of_kind(kind: &Kind) -> Option<Self> {
         let lines = match kind.groups.as_slice() {

@@ -204,6 +204,7 @@ async fn key_files_that_cannot_be_used_are_named_with_the_reason() {
     let rsa = text("rsa");
     let swapped = text("rsa-pkcs8.pem").replace("PRIVATE KEY-----", "RSA PRIVATE KEY-----");
     for (path, reason) in [
+        (write("mixed", &mixed()), "do not belong together"),
         (file("ecdsa"), "of a kind that is not supported"),
         (file("rsa-pkcs1-locked.pem"), "ssh-keygen -p"),
         (file("rsa.pub"), "it is not an SSH private key"),
@@ -238,6 +239,33 @@ async fn key_files_that_cannot_be_used_are_named_with_the_reason() {
         );
         assert!(!faults[0].to_string().contains("hunter2"));
     }
+}
+
+/// A key file whose private key is another one's.
+fn mixed() -> String {
+    let text = text("ed25519");
+    let lines: Vec<&str> = text.lines().collect();
+    let (inside, ends) = (
+        lines[1..lines.len() - 1].concat(),
+        [lines[0], lines[lines.len() - 1]],
+    );
+    let mut bytes = BASE64_STANDARD.decode(inside).unwrap();
+    // The private key is its seed and, once more, the public key.
+    let public = &public_blob()[19..];
+    let at = bytes.windows(32).rposition(|part| part == public).unwrap();
+    bytes[at - 1] ^= 1;
+    let base64 = BASE64_STANDARD.encode(bytes);
+    let lines: Vec<&str> = base64
+        .as_bytes()
+        .chunks(70)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    format!("{}\n{}\n{}\n", ends[0], lines.join("\n"), ends[1])
+}
+
+fn public_blob() -> Vec<u8> {
+    let text = text("ed25519.pub");
+    BASE64_STANDARD.decode(text.split(' ').nth(1).unwrap()).unwrap()
 }
 
 #[test]

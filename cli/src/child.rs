@@ -4,13 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitCode, ExitStatus};
 
+use key_providers::KEY_VARIABLES;
 use rustix::process::Pid;
 
 use crate::error::{Code, Error, Result};
 use crate::interrupt;
-
-/// Variables that hold or give private keys: no child gets them.
-pub(crate) const PRIVATE: [&str; 3] = ["SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD"];
 
 /// How a command line of the user is run.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -48,7 +46,7 @@ impl ChildArgs {
         if self.pristine {
             command.env_clear();
         }
-        for name in PRIVATE.iter().filter(|_| !self.keeps_private) {
+        for name in KEY_VARIABLES.iter().filter(|_| !self.keeps_private) {
             command.env_remove(name);
         }
         if let Some(name) = &self.user {
@@ -156,7 +154,7 @@ mod tests {
     #[test]
     fn private_keys_are_not_handed_on() {
         let command = ChildArgs::default().shell(OsStr::new("true")).expect("a shell");
-        for name in PRIVATE {
+        for name in KEY_VARIABLES {
             let removed = command
                 .get_envs()
                 .any(|(key, value)| key == name && value.is_none());

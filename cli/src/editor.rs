@@ -70,7 +70,7 @@ impl Editor {
     pub(crate) fn command(&self, file: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).arg(file);
-        for name in crate::child::PRIVATE {
+        for name in key_providers::KEY_VARIABLES {
             command.env_remove(name);
         }
         command

@@ -20,9 +20,6 @@ use secret::SecretBytes;
 use crate::error::{Code, Error, Result};
 use crate::files::Cap;
 
-/// Variables that hold keys of ours and are never handed to a helper program.
-const KEY_VARIABLES: [&str; 3] = ["SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD"];
-
 /// Where a version comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -233,7 +230,8 @@ fn command(root: &Path) -> Result<Command> {
         || Error::new(Code::Generic, "git is not installed").hint("it is looked for in the folders of PATH");
     let mut command = Command::new(program.ok_or_else(none)?);
     for (name, _) in std::env::vars_os() {
-        if name.as_bytes().starts_with(b"GIT_") || KEY_VARIABLES.iter().any(|key| name == *key) {
+        if name.as_bytes().starts_with(b"GIT_") || key_providers::KEY_VARIABLES.iter().any(|key| name == *key)
+        {
             command.env_remove(name);
         }
     }

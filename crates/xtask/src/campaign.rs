@@ -17,7 +17,7 @@ struct Campaign {
     selection: &'static str,
 }
 
-const CAMPAIGNS: [Campaign; 4] = [
+const CAMPAIGNS: [Campaign; 6] = [
     Campaign {
         name: "inputs",
         what: "every manifest and mutation, and 2,000 generated documents a format, through two versions of SOPS",
@@ -37,6 +37,16 @@ const CAMPAIGNS: [Campaign; 4] = [
         name: "faults",
         what: "seal killed, and its system calls failed, at every one of them; many writers of one file",
         selection: "--package seal --test faults",
+    },
+    Campaign {
+        name: "reading",
+        what: "3,000,000 small YAML documents with random changes, read line by line and by the parser",
+        selection: "--release --package document --lib -- by_line",
+    },
+    Campaign {
+        name: "timing",
+        what: "10,000,000 timings of each operation on secrets, fixed inputs against random ones",
+        selection: "--release --package sops --test timing",
     },
 ];
 

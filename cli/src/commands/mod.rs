@@ -21,6 +21,7 @@ mod set;
 mod unset;
 mod updatekeys;
 
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
@@ -101,35 +102,73 @@ pub(crate) enum Command {
 
 /// Reads the command line; on a mistake, or for help, it prints and ends the process.
 pub(crate) fn parse() -> (Global, Command) {
-    let first = std::env::args_os().nth(1);
-    if let Some(only) = first.and_then(|name| short_cut(name.to_str()?)) {
-        return only();
+    let arguments = command_first(std::env::args_os().collect());
+    let first = arguments.get(1).and_then(|name| name.to_str());
+    if let Some(only) = first.and_then(short_cut) {
+        return only(&arguments);
     }
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(arguments);
     let command = cli.command.unwrap_or(Command::Seal(cli.seal));
     (cli.global, command)
 }
 
+/// Puts flags of every command behind the command's name, where they stand before it: `seal -q set ...`.
+fn command_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let globals = Global::augment_args(clap::Command::new("seal"));
+    let mut at = 1;
+    while let Some(text) = arguments.get(at).and_then(|argument| argument.to_str()) {
+        let Some(flag) = text.strip_prefix('-') else {
+            break;
+        };
+        let (name, value) = flag
+            .split_once('=')
+            .map_or((flag, None), |(name, value)| (name, Some(value)));
+        let known = globals
+            .get_arguments()
+            .find(|known| match name.strip_prefix('-') {
+                Some(long) => known.get_long() == Some(long),
+                None => name.chars().all(|short| known.get_short() == Some(short)) && !name.is_empty(),
+            });
+        let Some(known) = known else {
+            return arguments;
+        };
+        at += 1 + usize::from(known.get_action().takes_values() && value.is_none());
+    }
+    let is_command = |name: &OsString| {
+        name.to_str()
+            .is_some_and(<Command as clap::Subcommand>::has_subcommand)
+    };
+    if arguments.get(at).is_some_and(is_command) {
+        arguments[1..=at].rotate_right(1);
+    }
+    arguments
+}
+
 /// Reads a line for one command.
-type Only = fn() -> (Global, Command);
+type Only = fn(&[OsString]) -> (Global, Command);
 
 /// For commands that scripts call file by file: a reader that knows no other command, for to describe them all takes
 /// as long as to open a small file.
 fn short_cut(name: &str) -> Option<Only> {
     Some(match name {
-        "decrypt" => || only("decrypt", Command::Decrypt),
-        "encrypt" => || only("encrypt", Command::Encrypt),
-        "exec-env" => || only("exec-env", Command::ExecEnv),
-        "get" => || only("get", Command::Get),
-        "set" => || only("set", Command::Set),
+        "decrypt" => |arguments| only("decrypt", arguments, Command::Decrypt),
+        "encrypt" => |arguments| only("encrypt", arguments, Command::Encrypt),
+        "exec-env" => |arguments| only("exec-env", arguments, Command::ExecEnv),
+        "get" => |arguments| only("get", arguments, Command::Get),
+        "set" => |arguments| only("set", arguments, Command::Set),
         _ => return None,
     })
 }
 
-fn only<A: clap::Args>(name: &'static str, wrap: fn(A) -> Command) -> (Global, Command) {
+fn only<A: clap::Args>(
+    name: &'static str,
+    arguments: &[OsString],
+    wrap: fn(A) -> Command,
+) -> (Global, Command) {
     // To take the description apart again would take as long as to make it.
     let command = Box::leak(Box::new(alone::<A>(name)));
-    let matches = command.get_matches_mut();
+    let matches = command.try_get_matches_from_mut(arguments);
+    let matches = matches.unwrap_or_else(|error| error.exit());
     let read = || {
         let (_, own) = matches.subcommand()?;
         Some((
@@ -271,6 +310,70 @@ mod tests {
                 own.render_long_help().to_string()
             };
             assert_eq!(help(&mut short), help(&mut whole));
+        }
+    }
+
+    #[test]
+    fn flags_of_every_command_may_stand_before_it() {
+        let first = |line: &str| {
+            let arguments = line.split(' ').map(OsString::from).collect();
+            let ordered: Vec<String> = command_first(arguments)
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect();
+            ordered.join(" ")
+        };
+        for (line, ordered) in [
+            ("seal -q set a.yaml", "seal set -q a.yaml"),
+            ("seal -vv --json check", "seal check -vv --json"),
+            (
+                "seal --max-size 1M --config=p get f",
+                "seal get --max-size 1M --config=p f",
+            ),
+            ("seal -q folder", "seal -q folder"),
+            ("seal --accept set", "seal --accept set"),
+            ("seal check -q", "seal check -q"),
+            ("seal -q", "seal -q"),
+        ] {
+            assert_eq!(first(line), ordered);
+        }
+    }
+
+    /// Every command's help is in `docs/commands.txt`, where a change of it is seen and reviewed.
+    /// `SEALWRIGHT_WRITE=1 cargo test -p seal --bin seal the_reference` writes it anew.
+    #[test]
+    fn the_reference_is_what_help_says() {
+        let mut whole = cli().term_width(100);
+        whole.build();
+        let mut text = String::new();
+        reference(&mut whole, "seal", &mut text);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/commands.txt");
+        if std::env::var_os("SEALWRIGHT_WRITE").is_some() {
+            std::fs::write(&file, &text).expect("written");
+        }
+        let kept = std::fs::read_to_string(&file).expect("docs/commands.txt");
+        let differs = kept.lines().zip(text.lines()).find(|(kept, now)| kept != now);
+        assert!(
+            kept == text,
+            "docs/commands.txt is not what help says: {differs:?}"
+        );
+    }
+
+    /// The help of a command and of all below it.
+    fn reference(command: &mut clap::Command, name: &str, out: &mut String) {
+        let help = command.render_long_help().to_string();
+        let lines = help.lines().map(str::trim_end);
+        out.push_str(&format!("$ {name} --help\n"));
+        for line in lines {
+            out.push_str(line);
+            out.push('\n');
+        }
+        out.push('\n');
+        for below in command.get_subcommands_mut() {
+            if below.get_name() != "help" && !below.is_hide_set() {
+                let name = format!("{name} {}", below.get_name());
+                reference(below, &name, out);
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 mod measure;
 mod sops;
 
-use crate::{Failure, cargo};
+use crate::{Failure, release};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use support::peers;
@@ -47,17 +47,7 @@ pub(crate) fn run(name: &str) -> Result<(), Failure> {
 
 /// Our program, built as it is released.
 pub(crate) fn seal() -> Result<PathBuf, Failure> {
-    release("--package seal", "seal")
-}
-
-/// Builds what `selection` names as it is released, and says where `program` of it stands below the release folder.
-fn release(selection: &str, program: &str) -> Result<PathBuf, Failure> {
-    cargo::succeed(cargo::command(&format!(
-        "build --release --locked --quiet {selection}"
-    )))?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cargo::root().join("target"), PathBuf::from);
-    Ok(target.join("release").join(program))
+    release::build("--package seal", "seal")
 }
 
 /// Runs `ours` and `theirs` by turns, `rounds` times after one warm-up, and prints the medians and their quotient.

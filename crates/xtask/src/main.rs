@@ -6,6 +6,7 @@ mod campaign;
 mod cargo;
 mod deny;
 mod floors;
+mod release;
 mod servers;
 mod sizes;
 mod test;
@@ -25,6 +26,7 @@ const HELP: &str = "cargo xtask TASK
   sizes              files that have grown too long
   vectors [pin]      testdata is documented and unchanged; pin: write its sums anew
   deny               dependencies: banned crates, licences, sources
+  release            builds `seal` as it is released: static on Linux; prints where it is
   servers            finds or installs the peers that the tests talk to
 ";
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["vectors"] => vectors::check(),
         ["vectors", "pin"] => vectors::pin(),
         ["deny"] => deny::check(),
+        ["release"] => release::run(),
         ["servers"] => servers::check(),
         [] | ["help" | "--help" | "-h"] => help(),
         _ => Err(format!("no such task: {}\n\n{HELP}", words.join(" ")).into()),

@@ -1,7 +1,7 @@
 //! The floor: what parsing, sealing, opening and hashing the same bytes take by themselves, in one process.
 
 use crate::Failure;
-use crate::bench::release;
+use crate::release;
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Floor {
 
     /// Measures the parts on a plain file and its sealed form.
     pub(super) fn measure(plain: &Path, sealed: &Path) -> Result<Self, Failure> {
-        let program = release("--package sops --example floor", "examples/floor")?;
+        let program = release::build("--package sops --example floor", "examples/floor")?;
         let output = Tool::new(program)?.run([plain, sealed])?.expect_success()?;
         let output = String::from_utf8(output)?;
         let parts = output.lines().filter_map(|line| {

@@ -329,7 +329,7 @@ impl From<(&Path, document::Error)> for Error {
                 "git conflict marker: the file is in the middle of a merge",
             )
             .at(at)
-            .hint("`seal resolve` repairs a file full of conflict markers"),
+            .hint("`seal explain FILE` tells both sides and the way back; `git checkout HEAD -- FILE` takes the last version"),
             E::Path { path, why } => Self::new(Code::Path, why).path(path).missing(),
             other => Self::new(Code::Read, other.to_string()),
         }

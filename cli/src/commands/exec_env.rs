@@ -10,7 +10,6 @@ use document::{Document, Form};
 use crate::args::InputFormat;
 use crate::child::{self, ChildArgs};
 use crate::error::{Code, Error, Result};
-use crate::files;
 use crate::workbench::Workbench;
 
 /// Run a command with the values of a sealed file as environment variables
@@ -45,11 +44,7 @@ impl ExecEnv {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
         let path = self.file.as_path();
         let format = self.input.of(path);
-        let source = files::read(path, bench.global.max_size)?;
-        let file = bench
-            .read_sealed(path, format, source)?
-            .ok_or_else(|| super::not_sealed(path))?;
-        let plaintext = bench.open(path, file, self.ignore_mac, false)?.opened.plaintext;
+        let plaintext = super::plaintext(bench, path, format, self.ignore_mac)?;
         let refuse = |error: document::Error| Error::from((path, error));
         let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
         let mut command = self.child.shell(&self.command)?;

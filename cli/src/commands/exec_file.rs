@@ -14,7 +14,6 @@ use secret::SecretBytes;
 use crate::args::{InputFormat, OutputFormat};
 use crate::child::{self, ChildArgs};
 use crate::error::{Code, Error, Result};
-use crate::files;
 use crate::private::PrivateFolder;
 use crate::workbench::Workbench;
 
@@ -57,11 +56,7 @@ impl ExecFile {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
         let path = self.file.as_path();
         let format = self.input.of(path);
-        let source = files::read(path, bench.global.max_size)?;
-        let file = bench
-            .read_sealed(path, format, source)?
-            .ok_or_else(|| super::not_sealed(path))?;
-        let plaintext = bench.open(path, file, self.ignore_mac, false)?.opened.plaintext;
+        let plaintext = super::plaintext(bench, path, format, self.ignore_mac)?;
         let plaintext = super::decrypt::converted(bench, path, format, &self.output, plaintext)?;
         with_file(
             plaintext,

@@ -35,12 +35,8 @@ pub(crate) struct Get {
 impl Get {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
         let format = self.input.of(&self.file);
-        let source = files::read(&self.file, bench.global.max_size)?;
-        let file = bench
-            .read_sealed(&self.file, format, source)?
-            .ok_or_else(|| super::not_sealed(&self.file))?;
-        let opened = bench.open(&self.file, file, self.ignore_mac, false)?.opened;
-        let out = extract(&self.file, bench, format, opened.plaintext, &self.path, None)?;
+        let plaintext = super::plaintext(bench, &self.file, format, self.ignore_mac)?;
+        let out = extract(&self.file, bench, format, plaintext, &self.path, None)?;
         files::write_stdout(out.expose())?;
         if !out.expose().ends_with(b"\n") && std::io::stdout().is_terminal() {
             files::write_stdout(b"\n")?;

@@ -237,6 +237,20 @@ fn tell_all(bench: &Workbench, failed: &[Error]) -> ExitCode {
         .map_or(ExitCode::SUCCESS, |first| first.code().into())
 }
 
+/// A sealed file, opened with all checks but those that `ignore_mac` switches off.
+fn plaintext(
+    bench: &Workbench,
+    path: &Path,
+    format: Format,
+    ignore_mac: bool,
+) -> Result<secret::SecretBytes> {
+    let source = crate::files::read(path, bench.global.max_size)?;
+    let file = bench
+        .read_sealed(path, format, source)?
+        .ok_or_else(|| not_sealed(path))?;
+    Ok(bench.open(path, file, ignore_mac, false)?.opened.plaintext)
+}
+
 fn not_sealed(name: &Path) -> Error {
     Error::new(Code::Generic, "the file is not sealed: it has no `sops` block")
         .file(name)

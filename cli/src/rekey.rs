@@ -1,11 +1,12 @@
-//! Other recipients for the data key that a file has: its block changes, no value is opened or sealed again.
+//! Who a file is wrapped for: the keys that it lists, changes of them, and a block that is written anew for them.
 
 use std::path::Path;
 
 use document::Edits;
 use secret::SecretBytes;
-use sops::{GroupForm, Integrity, IntegrityError, KeyEntry, MasterKey, Metadata};
+use sops::{DataKey, GroupForm, Integrity, IntegrityError, KeyEntry, MasterKey, Metadata};
 
+use crate::commands::recipients;
 use crate::error::{Code, Error, Result};
 use crate::workbench::{SealedFile, Workbench};
 
@@ -66,11 +67,19 @@ pub(crate) fn rekeyed(
     Ok(document.into_rendered(&edits))
 }
 
-/// The keys of a file, group by group.
+/// The keys of a file, group by group, to be wrapped for again. `named` are those that the command names itself.
 ///
 /// # Errors
-/// Code 111 for a key of a kind that this program does not know: it could not be wrapped for again.
-pub(crate) fn known_groups(path: &Path, metadata: &Metadata) -> Result<Vec<Vec<MasterKey>>> {
+/// Code 8 for a key that may not be taken from the file (see [`recipients::check_for_wrapping`]), 111 for one of a kind
+/// that this program does not know.
+pub(crate) fn groups_of_file(
+    bench: &Workbench,
+    path: &Path,
+    metadata: &Metadata,
+    named: &[MasterKey],
+    accepted: &[String],
+) -> Result<Vec<Vec<MasterKey>>> {
+    recipients::check_for_wrapping(bench, path, metadata, named, accepted)?;
     let known = |entry: &KeyEntry| {
         entry.master_key().cloned().ok_or_else(|| {
             let text = format!("cannot seal for a key of the kind {}", entry.kind());
@@ -79,4 +88,39 @@ pub(crate) fn known_groups(path: &Path, metadata: &Metadata) -> Result<Vec<Vec<M
     };
     let group = |group: &Vec<KeyEntry>| group.iter().map(known).collect();
     metadata.groups.iter().map(group).collect()
+}
+
+/// New keys go to the first group, others leave every group.
+pub(crate) fn change(groups: &mut [Vec<MasterKey>], added: &[MasterKey], removed: &[MasterKey]) {
+    if let Some(first) = groups.first_mut() {
+        let new = added.iter().filter(|key| !first.contains(key)).cloned();
+        first.extend(new.collect::<Vec<_>>());
+    }
+    for group in groups {
+        group.retain(|key| !removed.contains(key));
+    }
+}
+
+/// The metadata of a file with the new data key `key`, wrapped for `groups`.
+///
+/// # Errors
+/// Code 111 if a key cannot be wrapped for.
+pub(crate) fn renewed(
+    bench: &Workbench,
+    old: &Metadata,
+    groups: &[Vec<MasterKey>],
+    key: &DataKey,
+) -> Result<Metadata> {
+    let wrapped = bench.wrap(
+        groups,
+        old.shamir_threshold,
+        key,
+        old.rules.clone(),
+        old.mac_only_encrypted,
+    )?;
+    Ok(Metadata {
+        groups: wrapped.groups,
+        shamir_threshold: wrapped.shamir_threshold,
+        ..old.clone()
+    })
 }

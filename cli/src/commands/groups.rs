@@ -8,7 +8,7 @@ use sops::MasterKey;
 use crate::args::{InputFormat, KeyArgs};
 use crate::error::{Code, Error, Result};
 use crate::files::Target;
-use crate::rekey::{known_groups, rekeyed};
+use crate::rekey::{groups_of_file, rekeyed};
 use crate::workbench::Workbench;
 
 /// Add or delete a key group of a sealed file
@@ -51,6 +51,10 @@ struct Place {
     #[arg(long, value_name = "N")]
     shamir_secret_sharing_threshold: Option<u8>,
 
+    /// Keep a recipient that the policy does not name
+    #[arg(long, value_name = "RECIPIENT")]
+    accept_recipient: Vec<String>,
+
     #[command(flatten)]
     input: InputFormat,
 }
@@ -92,7 +96,7 @@ impl Place {
         let file = bench
             .read_sealed(path, self.input.of(path), source)?
             .ok_or_else(|| super::not_sealed(path))?;
-        let mut groups = known_groups(path, &file.metadata)?;
+        let mut groups = groups_of_file(bench, path, &file.metadata, &[], &self.accept_recipient)?;
         change(&mut groups).map_err(|error| error.file(path))?;
         let threshold = self
             .shamir_secret_sharing_threshold

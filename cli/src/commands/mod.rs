@@ -14,7 +14,7 @@ mod get;
 mod groups;
 mod init;
 mod keys;
-mod recipients;
+pub(crate) mod recipients;
 mod rotate;
 mod seal;
 mod set;

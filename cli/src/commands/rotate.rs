@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sops::{MasterKey, Metadata};
-
 use crate::args::{ChangeArgs, InputFormat};
 use crate::error::{Code, Error, Result};
 use crate::files::Target;
-use crate::rekey::known_groups;
+use crate::rekey::{change, groups_of_file, renewed};
 use crate::walk::{Walk, is_document};
 use crate::workbench::{OpenFile, Workbench, new_data_key};
 
@@ -68,12 +66,18 @@ impl Rotate {
         };
         let (added, removed) = (self.changes.added()?, self.changes.removed()?);
         let named = [added.as_slice(), &removed].concat();
-        super::recipients::check_for_wrapping(bench, path, &file.metadata, &named, &self.accept_recipient)?;
+        let mut groups = groups_of_file(bench, path, &file.metadata, &named, &self.accept_recipient)?;
+        change(&mut groups, &added, &removed);
+        if groups.iter().any(Vec::is_empty) {
+            return Err(
+                Error::new(Code::Conflict, "a key group would be left without any key")
+                    .file(path)
+                    .hint("`seal groups delete` removes a whole group"),
+            );
+        }
         let OpenFile { metadata, opened, .. } = bench.open(path, file, self.ignore_mac, true)?;
         let key = new_data_key()?;
-        let mut groups = known_groups(path, &metadata)?;
-        change(&mut groups, &added, &removed).map_err(|error| error.file(path))?;
-        let renewed = renew(bench, &metadata, &groups, &key)?;
+        let renewed = renewed(bench, &metadata, &groups, &key)?;
         // The block keeps its form, the texts do not: they were sealed under the old key.
         let kept = opened.kept.map(|(reuse, block)| (reuse.emptied(), block));
         let sealed = bench.seal_again(path, format, opened.plaintext, renewed, &key, kept)?;
@@ -82,43 +86,4 @@ impl Rotate {
         }
         bench.ui.report("rotated", path, None)
     }
-}
-
-/// Adds keys to the first group and removes others from all of them, as sops does.
-fn change(groups: &mut Vec<Vec<MasterKey>>, added: &[MasterKey], removed: &[MasterKey]) -> Result<()> {
-    for group in &mut *groups {
-        group.retain(|key| !removed.contains(key));
-    }
-    if let Some(first) = groups.first_mut() {
-        let new = added.iter().filter(|key| !first.contains(key)).cloned();
-        first.extend(new.collect::<Vec<_>>());
-    }
-    if groups.iter().any(Vec::is_empty) {
-        return Err(
-            Error::new(Code::Conflict, "a key group would be left without any key")
-                .hint("`seal groups delete` removes a whole group"),
-        );
-    }
-    Ok(())
-}
-
-/// The metadata of the file with `key` wrapped for `groups`.
-fn renew(
-    bench: &Workbench,
-    old: &Metadata,
-    groups: &[Vec<MasterKey>],
-    key: &sops::DataKey,
-) -> Result<Metadata> {
-    let wrapped = bench.wrap(
-        groups,
-        old.shamir_threshold,
-        key,
-        old.rules.clone(),
-        old.mac_only_encrypted,
-    )?;
-    Ok(Metadata {
-        groups: wrapped.groups,
-        shamir_threshold: wrapped.shamir_threshold,
-        ..old.clone()
-    })
 }

@@ -9,7 +9,7 @@ use super::Session;
 use crate::commands::UpdateKeys;
 use crate::error::{Code, Error, Result};
 use crate::files::Access;
-use crate::rekey::{known_groups, rekeyed};
+use crate::rekey::{groups_of_file, rekeyed};
 
 impl Session {
     pub(super) fn update_keys(&self) -> Result<ExitCode> {
@@ -56,7 +56,7 @@ impl Session {
         self.must_exist(&path, Code::Read)?;
         let (target, source) = self.read(&path)?;
         let file = self.sealed(&path, self.input(&path), source)?;
-        let mut groups = known_groups(&path, &file.metadata)?;
+        let mut groups = groups_of_file(&self.bench, &path, &file.metadata, &[], &[])?;
         change(&mut groups)?;
         let threshold = self
             .number("shamir-secret-sharing-threshold")?

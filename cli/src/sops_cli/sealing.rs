@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use document::{Document, Form, Format, emit};
 use secret::SecretBytes;
-use sops::{MasterKey, Metadata, Rules};
+use sops::Rules;
 
 use super::Session;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access};
-use crate::rekey::known_groups;
+use crate::rekey::{change, groups_of_file, renewed};
 use crate::workbench::{OpenFile, Recipe, new_data_key};
 
 impl Session {
@@ -154,25 +154,15 @@ impl Session {
         let (input, output) = (self.input(&name), self.output(&name));
         let (target, source) = self.read(&path)?;
         let file = self.sealed(&name, input, source)?;
+        let (added, removed) = (self.keys("add-")?, self.keys("rm-")?);
+        let named = [added.as_slice(), &removed].concat();
+        let mut groups = groups_of_file(&self.bench, &name, &file.metadata, &named, &[])?;
+        change(&mut groups, &added, &removed);
         let OpenFile { metadata, opened, .. } =
             self.bench.open(&name, file, self.given.on("ignore-mac"), true)?;
-        let mut groups = known_groups(&name, &metadata)?;
-        let (added, removed) = (self.keys("add-")?, self.keys("rm-")?);
-        change(&mut groups, &added, &removed);
         let key = new_data_key()?;
-        let wrapped = self.bench.wrap(
-            &groups,
-            metadata.shamir_threshold,
-            &key,
-            metadata.rules.clone(),
-            metadata.mac_only_encrypted,
-        );
-        let wrapped = wrapped.map_err(|error| error.with_code(Code::Generic))?;
-        let renewed = Metadata {
-            groups: wrapped.groups,
-            shamir_threshold: wrapped.shamir_threshold,
-            ..metadata
-        };
+        let renewed = renewed(&self.bench, &metadata, &groups, &key);
+        let renewed = renewed.map_err(|error| error.with_code(Code::Generic))?;
         let kept = opened.kept.map(|(reuse, block)| (reuse.emptied(), block));
         let kept = kept.filter(|_| input == output);
         let plaintext = self.converted(&name, input, output, opened.plaintext)?;
@@ -180,16 +170,5 @@ impl Session {
             .bench
             .seal_again(&name, output, plaintext, renewed, &key, kept)?;
         self.write(target, sealed.bytes.expose(), Access::Shared)
-    }
-}
-
-/// New keys go to the first group, others leave every group.
-fn change(groups: &mut [Vec<MasterKey>], added: &[MasterKey], removed: &[MasterKey]) {
-    if let Some(first) = groups.first_mut() {
-        let new = added.iter().filter(|key| !first.contains(key)).cloned();
-        first.extend(new.collect::<Vec<_>>());
-    }
-    for group in groups {
-        group.retain(|key| !removed.contains(key));
     }
 }

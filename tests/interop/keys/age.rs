@@ -248,7 +248,7 @@ fn a_real_plugin_opens_what_is_sealed_for_a_native_recipient() -> Result {
     both_ways(&scene, &key, peers::sops_3_13()?)
 }
 
-/// `rotate` would start the plugin of a recipient that only the file names: it must be allowed to (LK-10).
+/// `rotate` and `groups` would start the plugin of a recipient that only the file names: they must be allowed to (LK-10).
 #[test]
 fn a_recipient_of_a_file_starts_no_plugin_unless_it_is_accepted() -> Result {
     let scene = Scene::with_identities("{}\n", &[])?;
@@ -269,6 +269,27 @@ fn a_recipient_of_a_file_starts_no_plugin_unless_it_is_accepted() -> Result {
     let refused = seal.run(["rotate", "sealed.json"])?;
     assert_eq!(refused.code, Some(8), "{}", ended(&refused));
     assert!(refused.err().contains("age-plugin-example"), "{}", refused.err());
+    let add = [
+        "groups",
+        "add",
+        "--file",
+        "sealed.json",
+        "--age",
+        &person.recipient,
+    ];
+    for line in [
+        &add[..],
+        &["sops", "rotate", "-i", "sealed.json"],
+        &[&["sops"], &add[..]].concat(),
+    ] {
+        let refused = seal.run(line)?;
+        assert!(!refused.success(), "{line:?}");
+        assert!(
+            refused.err().contains("age-plugin-example"),
+            "{line:?}: {}",
+            refused.err()
+        );
+    }
     assert_eq!(scene.read("sealed.json")?, sealed);
     let accepted = seal.run(["rotate", "--accept-recipient", &recipient, "sealed.json"])?;
     assert!(accepted.success(), "{}", ended(&accepted));

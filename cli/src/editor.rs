@@ -26,28 +26,32 @@ impl Editor {
             .filter_map(|name| Some((name, std::env::var(name).ok()?)))
             .find(|(_, line)| !line.trim().is_empty());
         let Some((name, line)) = named else {
-            let found = USUAL.iter().find(|program| is_on_path(program));
+            let found = USUAL.iter().find_map(|name| find(name));
             let program = found.ok_or_else(|| {
                 Error::new(Code::Editor, "there is no editor: vim, nano and vi are not there")
                     .hint("name one with EDITOR")
             })?;
             return Ok(Self::new(program, &[]));
         };
-        let words = shlex::split(&line).unwrap_or_default();
-        match words.split_first() {
-            Some((program, arguments)) => Ok(Self::new(program, arguments)),
-            None => Err(Error::new(
+        let unreadable = |why| {
+            let text = format!("{name} does not read as a command line: {why}");
+            Error::new(Code::Editor, text)
+        };
+        let words = key_providers::split_words(&line).map_err(unreadable)?;
+        let (program, arguments) = words.split_first().ok_or_else(|| unreadable("it is empty"))?;
+        let program = find(program).ok_or_else(|| {
+            Error::new(
                 Code::Editor,
-                format!("{name} does not read as a command line"),
-            )),
-        }
+                format!("the program that {name} names is in no folder of PATH"),
+            )
+            .hint("relative folders of PATH are not looked into")
+        })?;
+        let arguments: Vec<String> = arguments.iter().map(|word| word.to_string()).collect();
+        Ok(Self::new(program, &arguments))
     }
 
-    fn new(program: &str, arguments: &[String]) -> Self {
-        let name = Path::new(program)
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
+    fn new(program: PathBuf, arguments: &[String]) -> Self {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
         let mut arguments = arguments.to_vec();
         let own = hardening(&name).iter().map(|argument| (*argument).to_owned());
         match &*name {
@@ -60,10 +64,7 @@ impl Editor {
             }
             _ => arguments.splice(0..0, own).for_each(drop),
         }
-        Self {
-            program: program.into(),
-            arguments,
-        }
+        Self { program, arguments }
     }
 
     /// The editor on `file`, without the variables that hold private keys.
@@ -79,30 +80,30 @@ impl Editor {
 
 /// What keeps an editor from writing swap files, backups, undo files and histories.
 fn hardening(name: &str) -> &'static [&'static str] {
+    const VIM: [&str; 6] = [
+        "-n",
+        "-i",
+        "NONE",
+        "--cmd",
+        "set nobackup nowritebackup noundofile noswapfile",
+        // Only with a window: it stays until it is closed.
+        "-f",
+    ];
     match name {
-        "vim" | "nvim" | "gvim" | "mvim" | "vimx" => &[
-            "-n",
-            "-i",
-            "NONE",
-            "--cmd",
-            "set nobackup nowritebackup noundofile noswapfile",
-        ],
-        "nano" => &["--ignorercfiles", "--nohelp"],
+        "vim" | "nvim" | "vimx" => &VIM[..5],
+        "gvim" | "mvim" => &VIM,
+        "nano" => &["--ignorercfiles"],
         "emacs" => &[
             "--eval",
             "(setq make-backup-files nil auto-save-default nil create-lockfiles nil)",
         ],
-        "kak" => &["-e", "set-option global autosave no"],
         _ => &[],
     }
 }
 
-fn is_on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| {
-        let access = rustix::fs::access(folder.join(program), rustix::fs::Access::EXEC_OK);
-        access.is_ok()
-    })
+/// A program of this name, as every other is found: in absolute folders only.
+fn find(name: &str) -> Option<PathBuf> {
+    key_providers::find_program(name.as_ref(), std::env::var_os("PATH").as_deref())
 }
 
 #[cfg(test)]
@@ -111,7 +112,7 @@ mod tests {
 
     fn words(program: &str, arguments: &[&str]) -> Vec<String> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        Editor::new(program, &arguments).arguments
+        Editor::new(program.into(), &arguments).arguments
     }
 
     #[test]

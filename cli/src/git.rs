@@ -11,7 +11,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -222,10 +221,7 @@ fn command(root: &Path) -> Result<Command> {
     let folders: Vec<PathBuf> = std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
         .collect();
-    let program = folders
-        .iter()
-        .map(|folder| folder.join("git"))
-        .find(|program| is_program(program));
+    let program = key_providers::find_program("git".as_ref(), Some(&path));
     let none =
         || Error::new(Code::Generic, "git is not installed").hint("it is looked for in the folders of PATH");
     let mut command = Command::new(program.ok_or_else(none)?);
@@ -248,13 +244,14 @@ fn command(root: &Path) -> Result<Command> {
     Ok(command)
 }
 
-fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn is_program(path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    }
 
     struct Tree(tempfile::TempDir);
 

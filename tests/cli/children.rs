@@ -86,6 +86,25 @@ fn what_an_editor_does_wrong_changes_nothing() -> Result {
     Ok(())
 }
 
+/// LK-09: a program of the folder one stands in never runs because of a relative entry of PATH.
+#[test]
+fn an_editor_of_the_current_folder_is_not_started() -> Result {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = sealed()?;
+    scene.write("here", "#!/bin/sh\ntouch started\n")?;
+    std::fs::set_permissions(scene.path("here"), std::fs::Permissions::from_mode(0o755))?;
+    let editor = |name: &str| -> Result<Output> {
+        let tool = editing(&scene, name)?.env("PATH", ".::/usr/bin:/bin");
+        Ok(tool.run(["edit", "a.yaml"])?)
+    };
+    assert_eq!(editor("here")?.code, Some(201));
+    assert!(!scene.path("started").exists());
+    // Named with a folder it is what the user typed.
+    assert_eq!(editor("./here")?.code, Some(200));
+    assert!(scene.path("started").exists());
+    Ok(())
+}
+
 #[test]
 fn a_file_that_changed_meanwhile_is_kept() -> Result {
     let scene = sealed()?;

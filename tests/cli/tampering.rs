@@ -252,6 +252,15 @@ fn t9_a_stranger_is_refused_by_the_policy_where_nothing_proves_the_recipients() 
     for command in [
         &["rotate", "file.json"][..],
         &["unset", "file.json", "[\"b\"]"],
+        &[
+            "groups",
+            "add",
+            "--file",
+            "file.json",
+            "--age",
+            &people()?[2].recipient,
+        ],
+        &["edit", "file.json"],
         &set,
     ] {
         let output = scene.seal_with_input(command, b"\"new\"")?;

@@ -23,8 +23,9 @@ use crate::workbench::{OpenFile, Recipe, Workbench};
 
 /// Edit a sealed file in your editor
 ///
-/// SOPS_EDITOR or EDITOR names it; else vim, nano or vi. The plaintext never reaches a disk. A file that is not there yet
-/// is made and sealed under the policy's rule.
+/// SOPS_EDITOR or EDITOR names it; else vim, nano or vi. The plaintext stands in memory, never on a disk; vim, Neovim,
+/// nano and Emacs are told to keep no copies, others must be told by their own settings. A file that is not there yet is
+/// made and sealed under the policy's rule.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  seal edit secrets.yaml\n  EDITOR='code --wait' seal edit secrets.yaml")]
 pub(crate) struct Edit {

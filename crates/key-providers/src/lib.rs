@@ -22,6 +22,6 @@ mod race;
 pub use keyring::{
     DEFAULT_ORDER, GroupFailure, KeyFailure, Keyring, Opened, UnwrapFailure, WrapFailure, Wrapped,
 };
-pub use process::KEY_VARIABLES;
+pub use process::{KEY_VARIABLES, find_program, split_words};
 pub use prompt::{Nobody, Prompt};
 pub use provider::{Answer, Held, Inventory, KeyProvider, ProviderError, Retry, SourceFault};

@@ -66,7 +66,7 @@ impl Gpg {
 
     async fn run(&self, arguments: &[&str], input: &[u8]) -> Result<Finished, ProviderError> {
         let name = self.program.to_string_lossy();
-        let program = process::find(&self.program, self.search_path.as_deref()).ok_or_else(|| {
+        let program = process::find_program(&self.program, self.search_path.as_deref()).ok_or_else(|| {
             ProviderError::NotUsable(format!(
                 "{name} is in no absolute folder of PATH; install GnuPG, or name the program in SOPS_GPG_EXEC"
             ))

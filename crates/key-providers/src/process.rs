@@ -13,6 +13,7 @@ use std::time::Duration;
 use secret::SecretBytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
+use zeroize::Zeroizing;
 
 /// Variables that hold identities or lead to them: no child process inherits them from us.
 pub const KEY_VARIABLES: [&str; 3] = ["SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD"];
@@ -50,7 +51,7 @@ impl fmt::Display for Fault {
 
 /// The full name of the program `name`. One with a separator is taken as it is; relative entries of the search
 /// path are skipped, so that a file in the current folder never runs by accident.
-pub(crate) fn find(name: &OsStr, search_path: Option<&OsStr>) -> Option<PathBuf> {
+pub fn find_program(name: &OsStr, search_path: Option<&OsStr>) -> Option<PathBuf> {
     let path = Path::new(name);
     if path.components().count() > 1 || path.is_absolute() {
         return Some(path.to_owned());
@@ -64,6 +65,44 @@ pub(crate) fn find(name: &OsStr, search_path: Option<&OsStr>) -> Option<PathBuf>
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(&file))
         .find(|candidate| is_executable(candidate))
+}
+
+/// Splits as SOPS does: blanks between words; single quotes keep everything; in double quotes and outside a
+/// backslash keeps the next character; `#` at the start of a word starts a comment.
+///
+/// # Errors
+/// What is wrong with the line, which is not repeated.
+pub fn split_words(line: &str) -> Result<Vec<Zeroizing<String>>, &'static str> {
+    let mut words = Vec::new();
+    let mut word: Option<Zeroizing<String>> = None;
+    let mut rest = line.chars();
+    while let Some(next) = rest.next() {
+        match next {
+            ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
+            '#' if word.is_none() => {
+                rest.find(|skipped| *skipped == '\n');
+            }
+            '\\' => word
+                .get_or_insert_default()
+                .push(rest.next().ok_or("a backslash ends the command")?),
+            '\'' | '"' => quoted(next, &mut rest, word.get_or_insert_default())?,
+            _ => word.get_or_insert_default().push(next),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+/// Appends what stands up to the closing `quote`.
+fn quoted(quote: char, rest: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), &'static str> {
+    const UNCLOSED: &str = "a quote in the command is not closed";
+    loop {
+        match rest.next().ok_or(UNCLOSED)? {
+            next if next == quote => return Ok(()),
+            '\\' if quote == '"' => word.push(rest.next().ok_or(UNCLOSED)?),
+            next => word.push(next),
+        }
+    }
 }
 
 fn is_suffix(extension: &OsStr) -> bool {
@@ -146,6 +185,33 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
+    fn words(line: &str) -> Vec<String> {
+        split_words(line)
+            .unwrap()
+            .iter()
+            .map(|word| word.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn words_are_split_without_a_shell() {
+        assert_eq!(words("  pass  show\tage/key\n"), ["pass", "show", "age/key"]);
+        assert_eq!(
+            words(r#"a 'b  "c' "d \" e" f\ g"#),
+            ["a", "b  \"c", "d \" e", "f g"]
+        );
+        assert_eq!(words(r#"x"y"'z' "" ''"#), ["xyz", "", ""]);
+        assert_eq!(
+            words("a $(rm) `x` ; b | c > d ~ *"),
+            ["a", "$(rm)", "`x`", ";", "b", "|", "c", ">", "d", "~", "*"]
+        );
+        assert_eq!(words("a b#c # d\ne"), ["a", "b#c", "e"]);
+        assert_eq!(words(""), Vec::<String>::new());
+        for broken in ["'a", "\"a", "a\\", "\"a\\"] {
+            assert!(split_words(broken).is_err(), "{broken}");
+        }
+    }
+
     fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
         let file = folder.join(name);
         std::fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
@@ -164,17 +230,17 @@ mod tests {
         let relative = up.join(folder.path().strip_prefix("/").unwrap());
         assert!(relative.join("show").exists(), "{relative:?}");
         let absolute = folder.path().as_os_str();
-        assert_eq!(find("show".as_ref(), Some(absolute)), Some(file));
-        assert_eq!(find("plain".as_ref(), Some(absolute)), None);
+        assert_eq!(find_program("show".as_ref(), Some(absolute)), Some(file));
+        assert_eq!(find_program("plain".as_ref(), Some(absolute)), None);
         for path in [
             None,
             Some(relative.as_os_str()),
             Some("".as_ref()),
             Some(".:".as_ref()),
         ] {
-            assert_eq!(find("show".as_ref(), path), None);
+            assert_eq!(find_program("show".as_ref(), path), None);
         }
-        assert_eq!(find("./show".as_ref(), None), Some("./show".into()));
+        assert_eq!(find_program("./show".as_ref(), None), Some("./show".into()));
     }
 
     #[tokio::test]

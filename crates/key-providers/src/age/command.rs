@@ -8,7 +8,6 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use secret::SecretBytes;
-use zeroize::Zeroizing;
 
 use crate::process;
 
@@ -38,9 +37,9 @@ impl KeyCommand {
     /// Outside of a tokio runtime with I/O and time enabled.
     pub(crate) async fn run(&self, recipient: &str) -> Result<SecretBytes, String> {
         let line = self.line.to_str().ok_or("the command is not UTF-8 text")?;
-        let words = split_words(line)?;
+        let words = process::split_words(line)?;
         let (program, arguments) = words.split_first().ok_or("the command is empty")?;
-        let program = process::find(program.as_str().as_ref(), self.search_path.as_deref())
+        let program = process::find_program(program.as_str().as_ref(), self.search_path.as_deref())
             .ok_or("its program is in no absolute folder of PATH")?;
         let mut command = process::command(&program);
         command
@@ -56,71 +55,9 @@ impl KeyCommand {
     }
 }
 
-/// Splits as SOPS does: blanks between words; single quotes keep everything; in double quotes and outside a
-/// backslash keeps the next character; `#` at the start of a word starts a comment.
-fn split_words(line: &str) -> Result<Vec<Zeroizing<String>>, &'static str> {
-    let mut words = Vec::new();
-    let mut word: Option<Zeroizing<String>> = None;
-    let mut rest = line.chars();
-    while let Some(next) = rest.next() {
-        match next {
-            ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
-            '#' if word.is_none() => {
-                rest.find(|skipped| *skipped == '\n');
-            }
-            '\\' => word
-                .get_or_insert_default()
-                .push(rest.next().ok_or("a backslash ends the command")?),
-            '\'' | '"' => quoted(next, &mut rest, word.get_or_insert_default())?,
-            _ => word.get_or_insert_default().push(next),
-        }
-    }
-    words.extend(word);
-    Ok(words)
-}
-
-/// Appends what stands up to the closing `quote`.
-fn quoted(quote: char, rest: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), &'static str> {
-    const UNCLOSED: &str = "a quote in the command is not closed";
-    loop {
-        match rest.next().ok_or(UNCLOSED)? {
-            next if next == quote => return Ok(()),
-            '\\' if quote == '"' => word.push(rest.next().ok_or(UNCLOSED)?),
-            next => word.push(next),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn words(line: &str) -> Vec<String> {
-        split_words(line)
-            .unwrap()
-            .iter()
-            .map(|word| word.to_string())
-            .collect()
-    }
-
-    #[test]
-    fn words_are_split_without_a_shell() {
-        assert_eq!(words("  pass  show\tage/key\n"), ["pass", "show", "age/key"]);
-        assert_eq!(
-            words(r#"a 'b  "c' "d \" e" f\ g"#),
-            ["a", "b  \"c", "d \" e", "f g"]
-        );
-        assert_eq!(words(r#"x"y"'z' "" ''"#), ["xyz", "", ""]);
-        assert_eq!(
-            words("a $(rm) `x` ; b | c > d ~ *"),
-            ["a", "$(rm)", "`x`", ";", "b", "|", "c", ">", "d", "~", "*"]
-        );
-        assert_eq!(words("a b#c # d\ne"), ["a", "b#c", "e"]);
-        assert_eq!(words(""), Vec::<String>::new());
-        for broken in ["'a", "\"a", "a\\", "\"a\\"] {
-            assert!(split_words(broken).is_err(), "{broken}");
-        }
-    }
 
     #[cfg(unix)]
     mod running {

@@ -164,7 +164,7 @@ impl Plugins<'_> {
 
     fn start(&self, name: &str, state: &str) -> Result<Session, ProviderError> {
         let program = format!("age-plugin-{name}");
-        let found = process::find(program.as_ref(), self.search_path).ok_or_else(|| {
+        let found = process::find_program(program.as_ref(), self.search_path).ok_or_else(|| {
             ProviderError::NotUsable(format!(
                 "{program} is in no absolute folder of PATH; install the plugin"
             ))

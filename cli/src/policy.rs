@@ -89,6 +89,11 @@ impl Policies {
         }
     }
 
+    /// Where each search begins.
+    pub(crate) fn start(&self) -> Start {
+        self.start
+    }
+
     /// The policy for the file at `target`, which need not exist; `None` if there is none.
     ///
     /// # Errors

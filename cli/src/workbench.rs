@@ -31,8 +31,6 @@ pub(crate) struct Workbench {
     pub(crate) ui: Ui,
     pub(crate) global: Global,
     pub(crate) policies: Policies,
-    /// Whether it serves the command line of sops.
-    pub(crate) as_sops: bool,
     /// The order in which kinds of key are tried.
     pub(crate) order: Vec<sops::KeyKind>,
     keyring: Arc<Keyring>,
@@ -83,7 +81,6 @@ impl Workbench {
             .map_err(|cause| Error::new(Code::Generic, "cannot start").cause(&cause))?;
         Ok(Self {
             policies: Policies::new(global.config(), start),
-            as_sops: start == Start::CurrentDirectory,
             order: DEFAULT_ORDER.to_vec(),
             keyring,
             ui,
@@ -113,11 +110,7 @@ impl Workbench {
         }
         let next = AtomicUsize::new(0);
         let (manner, global, keyring) = (self.ui.manner(), &self.global, &self.keyring);
-        let start = if self.as_sops {
-            Start::CurrentDirectory
-        } else {
-            Start::Target
-        };
+        let (start, order) = (self.policies.start(), &self.order);
         let (send, receive) = std::sync::mpsc::channel();
         let mut results: Vec<Option<T>> = items.iter().map(|_| None).collect();
         std::thread::scope(|scope| {
@@ -126,6 +119,10 @@ impl Workbench {
                 scope.spawn(move || {
                     let bench =
                         Workbench::with_keyring(Ui::new(manner), global.clone(), start, keyring.clone());
+                    let bench = bench.map(|bench| Workbench {
+                        order: order.clone(),
+                        ..bench
+                    });
                     while let Ok(bench) = &bench
                         && let at = next.fetch_add(1, Ordering::Relaxed)
                         && let Some(item) = items.get(at)
@@ -143,6 +140,11 @@ impl Workbench {
         });
         let all = results.into_iter().collect::<Option<Vec<T>>>();
         all.ok_or_else(|| Error::new(Code::Generic, "a thread could not start its work"))
+    }
+
+    /// Whether it serves the command line of sops.
+    pub(crate) fn as_sops(&self) -> bool {
+        self.policies.start() == Start::CurrentDirectory
     }
 
     /// Bounds for reading documents.
@@ -389,7 +391,7 @@ impl Workbench {
             let policy = self.rule(path)?;
             Ok(policy.is_some_and(|(policy, _)| policy.config.seal.present))
         };
-        Ok(!self.as_sops || has || asked()?)
+        Ok(!self.as_sops() || has || asked()?)
     }
 
     fn warn(&self, path: &Path, warnings: &[Warning]) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use document::{Document, Form, Format, emit};
+use document::Format;
 use secret::SecretBytes;
 
 use crate::args::{InputFormat, OutputFormat};
@@ -165,10 +165,5 @@ pub(super) fn converted(
     let Some(wanted) = output.output_type.filter(|wanted| *wanted != format) else {
         return Ok(plaintext);
     };
-    let refuse = |error: document::Error| Error::from((name, error));
-    let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
-    let options = super::emit_options(output.indent)?;
-    let items = emit::from_document(&document, bench.limits().expanded, |_| None)
-        .map_err(|error| super::emit_error(name, &error))?;
-    emit::emit(wanted, &items, &options).map_err(|error| super::emit_error(name, &error))
+    super::emitted(bench, name, (format, wanted), plaintext, output.indent)
 }

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use document::{Document, Form, Format, emit};
+use document::{Format, emit};
 use secret::SecretBytes;
 
 use crate::args::InputFormat;
@@ -55,16 +55,15 @@ pub(crate) fn extract(
     output: Option<Format>,
 ) -> Result<SecretBytes> {
     let path = super::tree_path(path)?;
-    let refuse = |error: document::Error| Error::from((name, error));
-    let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
-    let items = emit::from_document(&document, bench.limits().expanded, |_| None)
-        .map_err(|error| super::emit_error(name, &error))?;
-    let Some(value) = emit::select(&items, &path) else {
-        return Err(Error::new(Code::Path, "there is nothing at this path")
-            .file(name)
-            .path(&path)
-            .missing());
-    };
-    emit::emit_value(output.unwrap_or(format), value, &super::emit_options(None)?)
-        .map_err(|error| super::emit_error(name, &error))
+    let options = super::emit_options(None)?;
+    super::with_items(bench, name, format, plaintext, |items| {
+        let value = emit::select(items, &path).ok_or_else(|| {
+            Error::new(Code::Path, "there is nothing at this path")
+                .file(name)
+                .path(&path)
+                .missing()
+        })?;
+        emit::emit_value(output.unwrap_or(format), value, &options)
+            .map_err(|error| super::emit_error(name, &error))
+    })
 }

@@ -26,7 +26,8 @@ use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser as _};
-use document::{Format, emit};
+use document::{Document, Form, Format, emit};
+use secret::SecretBytes;
 
 use crate::args::Global;
 use crate::error::{Code, Error, Result};
@@ -38,7 +39,7 @@ pub(crate) use encrypt::recipe_of;
 pub(crate) use exec_env::set_variables;
 pub(crate) use exec_file::with_file;
 pub(crate) use get::extract;
-pub(crate) use set::Change;
+pub(crate) use set::{Change, json_value};
 pub(crate) use updatekeys::UpdateKeys;
 
 /// Seals secrets in files before they are committed
@@ -114,6 +115,10 @@ pub(crate) fn parse() -> (Global, Command) {
 
 /// Puts flags of every command behind the command's name, where they stand before it: `seal -q set ...`.
 fn command_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_flag = |argument: &OsString| argument.as_encoded_bytes().starts_with(b"-");
+    if !arguments.get(1).is_some_and(is_flag) {
+        return arguments;
+    }
     let globals = Global::augment_args(clap::Command::new("seal"));
     let mut at = 1;
     while let Some(text) = arguments.get(at).and_then(|argument| argument.to_str()) {
@@ -238,12 +243,7 @@ fn tell_all(bench: &Workbench, failed: &[Error]) -> ExitCode {
 }
 
 /// A sealed file, opened with all checks but those that `ignore_mac` switches off.
-fn plaintext(
-    bench: &Workbench,
-    path: &Path,
-    format: Format,
-    ignore_mac: bool,
-) -> Result<secret::SecretBytes> {
+fn plaintext(bench: &Workbench, path: &Path, format: Format, ignore_mac: bool) -> Result<SecretBytes> {
     let source = crate::files::read(path, bench.global.max_size)?;
     let file = bench
         .read_sealed(path, format, source)?
@@ -281,7 +281,7 @@ fn tree_path(text: &str) -> Result<document::Path> {
     })
 }
 
-pub(crate) fn emit_options(indent: Option<i32>) -> Result<emit::Options> {
+fn emit_options(indent: Option<i32>) -> Result<emit::Options> {
     let mut options = emit::Options::default();
     match indent {
         None => {}
@@ -296,7 +296,36 @@ pub(crate) fn emit_options(indent: Option<i32>) -> Result<emit::Options> {
     Ok(options)
 }
 
-pub(crate) fn emit_error(name: &Path, error: &emit::EmitError) -> Error {
+/// A plaintext printed anew, as sops prints it.
+pub(crate) fn emitted(
+    bench: &Workbench,
+    name: &Path,
+    (input, output): (Format, Format),
+    plaintext: SecretBytes,
+    indent: Option<i32>,
+) -> Result<SecretBytes> {
+    let options = emit_options(indent)?;
+    with_items(bench, name, input, plaintext, |items| {
+        emit::emit(output, items, &options).map_err(|error| emit_error(name, &error))
+    })
+}
+
+/// Prints what a plaintext holds, in the order in which it stands.
+fn with_items(
+    bench: &Workbench,
+    name: &Path,
+    format: Format,
+    plaintext: SecretBytes,
+    print: impl FnOnce(&[emit::Item<'_>]) -> Result<SecretBytes>,
+) -> Result<SecretBytes> {
+    let limits = bench.limits();
+    let document = Document::parse(format, Form::Sealed, plaintext, &limits)
+        .map_err(|error| Error::from((name, error)))?;
+    let items = emit::from_document(&document, limits.expanded, |_| None);
+    print(&items.map_err(|error| emit_error(name, &error))?)
+}
+
+fn emit_error(name: &Path, error: &emit::EmitError) -> Error {
     Error::new(Code::Dump, error.to_string()).file(name)
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn check(
 ) -> Result<()> {
     let named = Named::new(bench, path, added, accepted)?;
     if !named.by_a_rule() {
-        if !bench.as_sops {
+        if !bench.as_sops() {
             bench.ui.warn(
                 Some(path),
                 "no rule of a policy names keys for this file: its recipients are taken as they are",
@@ -38,7 +38,7 @@ pub(crate) fn check(
         if key.is_some_and(|key| named.holds(key)) {
             continue;
         }
-        if bench.as_sops {
+        if bench.as_sops() {
             bench.ui.warn(
                 Some(path),
                 "the file lists a recipient that the policy does not name",

@@ -61,32 +61,31 @@ impl Set {
     }
 }
 
-/// A JSON document whose only key holds the value.
+/// The value as a document, see [`json_value`].
 fn json(bench: &Workbench, value: SecretBytes, string: bool) -> Result<Document> {
-    let mut text = SecretBytes::new(b"{\"value\":".to_vec());
-    let out = text.expose_mut();
+    let mut text = value;
     if string {
-        let plain = value.expose();
+        let plain = text.expose();
         let plain = plain.strip_suffix(b"\n").unwrap_or(plain);
         let plain = plain.strip_suffix(b"\r").unwrap_or(plain);
         let plain =
             std::str::from_utf8(plain).map_err(|_| Error::new(Code::SetFormat, "the value is not UTF-8"))?;
         let quoted = serde_json::to_string(plain)
             .map_err(|_| Error::new(Code::SetFormat, "the value cannot be quoted"))?;
-        out.extend_from_slice(SecretBytes::new(quoted.into_bytes()).expose());
-    } else {
-        out.extend_from_slice(value.expose());
+        text = SecretBytes::new(quoted.into_bytes());
     }
-    out.push(b'}');
-    let parsed = Document::parse(Format::Json, Form::Plain, text, &bench.limits());
-    let fine = parsed.ok().filter(|document| {
-        let root = document.tree().roots.first().copied();
-        root.is_some_and(|root| document.tree().children(root).len() == 1)
-    });
-    fine.ok_or_else(|| {
+    json_value(bench, text.expose()).ok_or_else(|| {
         Error::new(Code::SetFormat, "the value is not JSON")
             .hint("a text is written in quotes, or given with --string")
     })
+}
+
+/// A JSON document whose only key holds the one value of `json`; `None` if that is no JSON.
+pub(crate) fn json_value(bench: &Workbench, json: &[u8]) -> Option<Document> {
+    let text = SecretBytes::new([b"{\"value\":", json, b"}"].concat());
+    let document = Document::parse(Format::Json, Form::Plain, text, &bench.limits()).ok()?;
+    let root = document.tree().roots.first().copied()?;
+    (document.tree().children(root).len() == 1).then_some(document)
 }
 
 /// An edit of one sealed file, in place, under its lock.

@@ -60,7 +60,7 @@ impl UpdateKeys {
             }
         }
         for (path, plan) in &wanted {
-            if bench.as_sops {
+            if bench.as_sops() {
                 crate::files::write_stdout(plan.in_words_of_sops().as_bytes())?;
                 continue;
             }
@@ -69,7 +69,7 @@ impl UpdateKeys {
                 bench.ui.say(&format!("  {change}"))?;
             }
         }
-        if bench.as_sops && !yes && !wanted.is_empty() {
+        if bench.as_sops() && !yes && !wanted.is_empty() {
             crate::files::write_stdout(b"Is this okay? (y/n):")?;
         }
         if !wanted.is_empty() {

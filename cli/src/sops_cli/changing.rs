@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use document::{Document, Edits, Form, Format};
+use document::{Document, Edits};
 use secret::SecretBytes;
 
 use super::Session;
@@ -95,22 +95,9 @@ fn value_of(bench: &crate::workbench::Workbench, value: SecretBytes) -> Result<D
     if text.first() == Some(&b'[') {
         return Err(wrong());
     }
-    let mut json = SecretBytes::new(b"{\"value\":".to_vec());
-    json.expose_mut().extend_from_slice(text);
-    let is_integer = text
-        .strip_prefix(b"-")
-        .unwrap_or(text)
-        .iter()
-        .all(u8::is_ascii_digit)
-        && !text.is_empty();
-    if is_integer {
-        json.expose_mut().extend_from_slice(b".0");
-    }
-    json.expose_mut().push(b'}');
-    let parsed = Document::parse(Format::Json, Form::Plain, json, &bench.limits());
-    let fine = parsed.ok().filter(|document| {
-        let root = document.tree().roots.first().copied();
-        root.is_some_and(|root| document.tree().children(root).len() == 1)
-    });
-    fine.ok_or_else(wrong)
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let is_integer = !text.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let fraction: &[u8] = if is_integer { b".0" } else { b"" };
+    let json = SecretBytes::new([text, fraction].concat());
+    crate::commands::json_value(bench, json.expose()).ok_or_else(wrong)
 }

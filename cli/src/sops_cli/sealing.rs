@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use document::{Document, Form, Format, emit};
+use document::Format;
 use secret::SecretBytes;
 use sops::Rules;
 
@@ -72,14 +72,9 @@ impl Session {
         output: Format,
         plaintext: SecretBytes,
     ) -> Result<SecretBytes> {
-        let refuse = |error: document::Error| Error::from((name, error));
-        let document =
-            Document::parse(input, Form::Sealed, plaintext, &self.bench.limits()).map_err(refuse)?;
-        let items = emit::from_document(&document, self.bench.limits().expanded, |_| None)
-            .map_err(|error| crate::commands::emit_error(name, &error))?;
         let indent = self.given.filled("indent").and_then(|indent| indent.parse().ok());
-        let options = crate::commands::emit_options(indent.filter(|_| self.legacy))?;
-        emit::emit(output, &items, &options).map_err(|error| crate::commands::emit_error(name, &error))
+        let indent = indent.filter(|_| self.legacy);
+        crate::commands::emitted(&self.bench, name, (input, output), plaintext, indent)
     }
 
     /// Keys of the flags, else of the rule; rules of the flags, else of the rule. A policy without a rule for the file

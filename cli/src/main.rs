@@ -11,6 +11,7 @@ mod git;
 mod hardening;
 mod interrupt;
 mod keyring;
+mod ledger;
 mod policy;
 mod private;
 mod rekey;

@@ -8,4 +8,5 @@ mod init;
 mod leaks;
 mod scene;
 mod tampering;
+mod trees;
 mod variants;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use crate::args::{ChangeArgs, InputFormat};
 use crate::error::{Code, Error, Result};
-use crate::files::Target;
+use crate::files::{self, Target};
+use crate::ledger::Ledger;
 use crate::rekey::{change, groups_of_file, renewed};
 use crate::walk::{Walk, is_document};
 use crate::workbench::{OpenFile, Workbench, new_data_key};
@@ -13,15 +14,24 @@ use crate::workbench::{OpenFile, Workbench, new_data_key};
 /// Seal files again under new data keys
 ///
 /// For the same recipients, or with some added and removed, in place, over files and whole folders. A recipient that the
-/// policy does not name is refused: nothing in a file says who put it there.
+/// policy does not name is refused: nothing in a file says who put it there. A run that was broken off goes on with
+/// --resume: what it wrote is left as it is.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  seal rotate clusters/production/\n  seal rotate --add-age age1... --rm-age age1... app.yaml"
+    after_help = "Examples:\n  seal rotate --plan clusters/\n  seal rotate clusters/production/\n  seal rotate --resume clusters/production/\n  seal rotate --add-age age1... --rm-age age1... app.yaml"
 )]
 pub(crate) struct Rotate {
     /// Files and folders
     #[arg(required = true)]
     files: Vec<PathBuf>,
+
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    plan: bool,
+
+    /// Go on where the last run of this very command was broken off
+    #[arg(long, conflicts_with = "plan")]
+    resume: bool,
 
     /// Do not check the MAC and the integrity field
     #[arg(long)]
@@ -41,21 +51,55 @@ pub(crate) struct Rotate {
 impl Rotate {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
         let walk = Walk::over(&self.files, &is_document, &[]);
+        let ledger = self.ledger(walk.files.len())?;
         let done = bench.for_each(&walk.files, |bench, found| {
-            self.one(bench, &found.path, found.explicit)
+            self.one(bench, &found.path, found.explicit, ledger.as_ref())
         })?;
-        let failed = done.into_iter().filter_map(Result::err);
-        Ok(super::tell_all(
-            bench,
-            &walk.errors.into_iter().chain(failed).collect::<Vec<_>>(),
-        ))
+        let mut failed = walk.errors;
+        failed.extend(done.into_iter().filter_map(Result::err));
+        match ledger {
+            Some(ledger) if failed.is_empty() => ledger.end(),
+            Some(_) => bench
+                .ui
+                .hint("the same command with --resume leaves what is done"),
+            None => {}
+        }
+        Ok(super::tell_all(bench, &failed))
     }
 
-    fn one(&self, bench: &Workbench, path: &Path, explicit: bool) -> Result<()> {
+    /// Where the run is noted: what would be done twice is worth it from two files on.
+    fn ledger(&self, files: usize) -> Result<Option<Ledger>> {
+        if self.plan || (files < 2 && !self.resume) {
+            return Ok(None);
+        }
+        let flags = format!("{:?} {:?}", self.changes.added()?, self.changes.removed()?);
+        let paths: Vec<PathBuf> = self
+            .files
+            .iter()
+            .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
+            .collect();
+        let mut words: Vec<&[u8]> = vec![b"rotate", flags.as_bytes()];
+        words.extend(paths.iter().map(|path| path.as_os_str().as_encoded_bytes()));
+        match Ledger::open(&words, self.resume) {
+            // Nobody asked for it yet.
+            Err(_) if !self.resume => Ok(None),
+            ledger => ledger.map(Some),
+        }
+    }
+
+    fn one(&self, bench: &Workbench, path: &Path, explicit: bool, ledger: Option<&Ledger>) -> Result<()> {
         let format = self.input.of(path);
-        let (target, source) = Target::open(path, bench.global.max_size)?;
+        let (target, source) = if self.plan {
+            (None, files::read(path, bench.global.max_size)?)
+        } else {
+            let (target, source) = Target::open(path, bench.global.max_size)?;
+            (Some(target), source)
+        };
         if !explicit && !super::looks_sealed(format, source.expose()) {
             return Ok(());
+        }
+        if ledger.is_some_and(|ledger| ledger.has(source.expose())) {
+            return bench.ui.report("done before", path, None);
         }
         let Some(file) = bench.read_sealed(path, format, source)? else {
             return if explicit {
@@ -75,6 +119,11 @@ impl Rotate {
                     .hint("`seal groups delete` removes a whole group"),
             );
         }
+        let Some(target) = target else {
+            let count = groups.iter().flatten().count();
+            let detail = format!("for {count} recipient{}", if count == 1 { "" } else { "s" });
+            return bench.ui.report("would rotate", path, Some(&detail));
+        };
         let OpenFile { metadata, opened, .. } = bench.open(path, file, self.ignore_mac, true)?;
         let key = new_data_key()?;
         let renewed = renewed(bench, &metadata, &groups, &key)?;
@@ -83,6 +132,9 @@ impl Rotate {
         let sealed = bench.seal_again(path, format, opened.plaintext, renewed, &key, kept)?;
         for text in target.replace(sealed.bytes.expose())? {
             bench.ui.warn(Some(path), &text);
+        }
+        if let Some(ledger) = ledger {
+            ledger.note(sealed.bytes.expose());
         }
         bench.ui.report("rotated", path, None)
     }

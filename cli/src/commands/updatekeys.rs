@@ -16,13 +16,20 @@ use crate::workbench::Workbench;
 /// Give sealed files the recipients of the policy
 ///
 /// Shows, group by group, who is added and who is removed, and asks. The data key stays: who was removed can still open
-/// what they have a copy of, until `seal rotate` and a change of the secrets themselves.
+/// what they have a copy of, until `seal rotate` and a change of the secrets themselves. What has its recipients already
+/// is left alone, so after a break the same command goes on.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  seal updatekeys secrets.yaml\n  seal updatekeys --yes clusters/")]
+#[command(
+    after_help = "Examples:\n  seal updatekeys secrets.yaml\n  seal updatekeys --plan clusters/\n  seal updatekeys --yes clusters/"
+)]
 pub(crate) struct UpdateKeys {
     /// Files and folders
     #[arg(required = true)]
     files: Vec<PathBuf>,
+
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    plan: bool,
 
     #[command(flatten)]
     input: InputFormat,
@@ -33,6 +40,7 @@ impl UpdateKeys {
     pub(crate) fn of_sops(files: Vec<PathBuf>, input_type: Option<document::Format>) -> Self {
         Self {
             files,
+            plan: false,
             input: InputFormat { input_type },
         }
     }
@@ -64,10 +72,18 @@ impl UpdateKeys {
                 crate::files::write_stdout(plan.in_words_of_sops().as_bytes())?;
                 continue;
             }
+            if bench.ui.manner().json {
+                let changes = plan.changes.join(", ");
+                bench.ui.report("would update", path, Some(&changes))?;
+                continue;
+            }
             bench.ui.say(&format!("{}:", crate::escape::path(path)))?;
             for change in &plan.changes {
                 bench.ui.say(&format!("  {change}"))?;
             }
+        }
+        if self.plan {
+            return Ok(super::tell_all(bench, &failed));
         }
         if bench.as_sops() && !yes && !wanted.is_empty() {
             crate::files::write_stdout(b"Is this okay? (y/n):")?;

@@ -3,13 +3,15 @@
 //! The plaintext stands in a folder in memory while the editor runs, and goes with it at every end. What was not changed
 //! keeps its ciphertext. A mistake opens the editor again with the text as it was left.
 
+mod block;
+
 use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use document::Format;
+use document::{Format, Value};
 use secret::SecretBytes;
 use sops::{BlockText, DataKey, Metadata, Reuse};
 
@@ -40,6 +42,10 @@ pub(crate) struct Edit {
     #[arg(long, value_name = "RECIPIENT")]
     accept_recipient: Vec<String>,
 
+    /// Only sops has a flag for it: `check` and `explain` tell better who can open a file.
+    #[arg(skip)]
+    show_block: bool,
+
     #[command(flatten)]
     keys: KeyArgs,
     #[command(flatten)]
@@ -55,6 +61,8 @@ enum Subject {
         metadata: Box<Metadata>,
         key: DataKey,
         kept: Option<(Reuse, BlockText)>,
+        /// What is shown below the text, if it is to be.
+        shown: Option<Value>,
     },
     /// A file to be made.
     New(Recipe),
@@ -62,10 +70,11 @@ enum Subject {
 
 impl Edit {
     /// What flags of sops come to.
-    pub(crate) fn of_sops(file: PathBuf, ignore_mac: bool) -> Self {
+    pub(crate) fn of_sops(file: PathBuf, ignore_mac: bool, show_block: bool) -> Self {
         Self {
             file,
             ignore_mac,
+            show_block,
             accept_recipient: Vec::new(),
             keys: KeyArgs::default(),
             rules: RuleArgs::default(),
@@ -122,17 +131,29 @@ impl Edit {
             .read_sealed(path, format, source)?
             .ok_or_else(|| super::not_sealed(path))?;
         super::recipients::check(bench, path, &file.metadata, &[], &self.accept_recipient)?;
+        let shown = match self.show_block && format != Format::Binary {
+            true => file
+                .document
+                .block()
+                .map_err(|error| Error::from((path, error)))?,
+            false => None,
+        };
         let OpenFile {
             metadata,
             key,
             opened,
         } = bench.open(path, file, self.ignore_mac, true)?;
+        let text = match &shown {
+            Some(shown) => block::show(bench, path, format, opened.plaintext, shown)?,
+            None => opened.plaintext,
+        };
         let subject = Subject::Sealed {
             metadata: Box::new(metadata),
             key,
             kept: opened.kept,
+            shown,
         };
-        Ok((subject, opened.plaintext))
+        Ok((subject, text))
     }
 }
 
@@ -150,7 +171,16 @@ fn seal(
             let sealed = bench.seal_new(path, format, text, recipe)?;
             files::create_fresh(path, sealed.bytes.expose(), Access::Shared, Existing::Refuse)
         }
-        Some(Subject::Sealed { metadata, key, kept }) => {
+        Some(Subject::Sealed {
+            metadata,
+            key,
+            kept,
+            shown,
+        }) => {
+            let text = match shown {
+                Some(shown) => block::take_away(bench, path, format, text, shown)?,
+                None => text,
+            };
             let document = bench.parse_plain(path, format, text)?;
             let (target, source) = Target::open(path, bench.global.max_size)?;
             let now = bench.read_sealed(path, format, source)?;

@@ -83,7 +83,11 @@ impl Session {
         let word = self.given.word(0);
         let path = PathBuf::from(word.ok_or_else(|| Error::new(Code::NoFile, "no file specified"))?);
         let format = self.input(&path);
-        let edit = Edit::of_sops(path, self.given.on("ignore-mac"));
+        let edit = Edit::of_sops(
+            path,
+            self.given.on("ignore-mac"),
+            self.given.on("show-master-keys"),
+        );
         edit.run_with(&self.bench, format, &|name| self.recipe(name))
     }
 }

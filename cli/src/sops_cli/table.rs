@@ -97,6 +97,7 @@ const OUTPUT: Flag = plain("output");
 const IGNORE_MAC: Flag = on("ignore-mac", "ignore-mac");
 const NAME: Flag = plain("filename-override");
 const HELP: Flag = on("help", "h");
+const SHOW: Flag = on("show-master-keys", "s");
 const IDEMPOTENT: Flag = on("idempotent", "idempotent");
 /// Ours: decrypt prints what sops would, not the author's own bytes.
 const SOPS_STYLE: Flag = Flag {
@@ -158,7 +159,7 @@ pub(super) fn flags(command: Name) -> Vec<Flag> {
             &CHANGES,
             &ORDER,
         ]),
-        Name::Edit => group(&[&[IGNORE_MAC], &KEYS, &TYPES, &RULES, &ENCRYPTING, &ORDER]),
+        Name::Edit => group(&[&[IGNORE_MAC, SHOW], &KEYS, &TYPES, &RULES, &ENCRYPTING, &ORDER]),
         Name::Set | Name::Unset => group(&[
             &[
                 IGNORE_MAC,
@@ -234,6 +235,7 @@ pub(super) fn global() -> Vec<Flag> {
             NAME,
             IGNORE_MAC,
             IDEMPOTENT,
+            SHOW,
             SOPS_STYLE,
             HELP,
             plain("extract"),

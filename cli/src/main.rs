@@ -31,6 +31,7 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
 
 fn main() -> ExitCode {
     hardening::no_core_dumps();
+    hardening::silent_panics();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match &arguments[..] {
         [program, rest @ ..] if Path::new(program).file_name() == Some("sops".as_ref()) => {

@@ -6,6 +6,8 @@
 //! and exits. A file is made and registered in one step under the registry's lock, which the thread takes and
 //! never gives back, so nothing can appear behind its back.
 //!
+//! After a stop (Ctrl-Z) and SIGCONT a terminal without echo loses it again: shells put theirs back meanwhile.
+//!
 //! A SIGHUP that was ignored when the program started (nohup) stays ignored. While a program runs in the
 //! foreground for the user ([`forward_to`]) requests to end are passed on to it and its exit code decides.
 
@@ -18,8 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::AtFlags;
 use rustix::process::{Pid, Signal};
-use rustix::termios::{OptionalActions, Termios};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use rustix::termios::{LocalModes, OptionalActions, Termios};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::error::{Code, Error};
@@ -35,7 +37,7 @@ pub(crate) enum Undo {
     },
     /// A folder to be removed with all that is in it.
     Folder(PathBuf),
-    /// The terminal's modes, to be put back.
+    /// The modes of a terminal that does not echo now, to be put back.
     Terminal(Box<Termios>),
 }
 
@@ -84,7 +86,7 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
 
 /// Starts watching.
 fn watch() -> io::Result<()> {
-    let wanted = [SIGINT, SIGTERM, SIGHUP]
+    let wanted = [SIGINT, SIGTERM, SIGHUP, SIGCONT]
         .into_iter()
         .filter(|signal| *signal != SIGHUP || !hangup_ignored());
     let mut signals = Signals::new(wanted)?;
@@ -152,6 +154,9 @@ fn registry() -> MutexGuard<'static, Registry> {
 
 fn received(signal: i32) {
     let mut registry = registry();
+    if signal == SIGCONT {
+        return registry.pending.iter().for_each(|(_, undo)| hide_again(undo));
+    }
     if let Some(Foreground { pid, ends_us }) = registry.foreground {
         let passed_on = match signal {
             SIGTERM => Some(Signal::TERM),
@@ -179,11 +184,22 @@ fn run(undo: Undo) {
             let _ = rustix::fs::unlinkat(&folder, &name, AtFlags::empty());
         }
         Undo::Folder(path) => drop(fs::remove_dir_all(path)),
-        Undo::Terminal(modes) => {
-            if let Ok(terminal) = fs::File::open("/dev/tty") {
-                let _ = rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &modes);
-            }
-        }
+        Undo::Terminal(modes) => set_terminal(&modes),
+    }
+}
+
+/// The echo that somebody put back while the program was stopped.
+fn hide_again(undo: &Undo) {
+    if let Undo::Terminal(modes) = undo {
+        let mut hidden = modes.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        set_terminal(&hidden);
+    }
+}
+
+fn set_terminal(modes: &Termios) {
+    if let Ok(terminal) = fs::File::open("/dev/tty") {
+        let _ = rustix::termios::tcsetattr(&terminal, OptionalActions::Now, modes);
     }
 }
 

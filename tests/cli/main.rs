@@ -8,5 +8,6 @@ mod init;
 mod leaks;
 mod scene;
 mod tampering;
+mod terminal;
 mod trees;
 mod variants;

@@ -8,7 +8,7 @@ use key_providers::KEY_VARIABLES;
 use rustix::process::Pid;
 
 use crate::error::{Code, Error, Result};
-use crate::interrupt;
+use crate::{hardening, interrupt};
 
 /// How a command line of the user is run.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -57,7 +57,7 @@ impl ChildArgs {
     }
 }
 
-/// Runs `command` to its end. While it runs, requests to end go to it.
+/// Runs `command` to its end. While it runs, requests to end go to it, and nothing that it was given is kept here.
 ///
 /// # Errors
 /// Code 1 if it cannot be started.
@@ -65,6 +65,9 @@ pub(crate) fn run(mut command: Command) -> Result<ExitCode> {
     let not_started =
         |cause: std::io::Error| Error::new(Code::Generic, "the command cannot be started").cause(&cause);
     let mut child = command.spawn().map_err(not_started)?;
+    // It holds the values that the command was given, and may wait for it for long.
+    drop(command);
+    hardening::wipe_stack();
     let foreground = interrupt::forward_to(Pid::from_child(&child)).map_err(not_started)?;
     let status = child
         .wait()
@@ -81,6 +84,7 @@ pub(crate) fn edit(mut command: Command) -> Result<()> {
     let not_started =
         |cause: std::io::Error| Error::new(Code::Editor, "the editor cannot be started").cause(&cause);
     let mut child = command.spawn().map_err(not_started)?;
+    hardening::wipe_stack();
     let foreground = interrupt::leave_to(Pid::from_child(&child)).map_err(not_started)?;
     let status = child
         .wait()

@@ -1,4 +1,4 @@
-//! No error path of any command shows a value: every value of every file holds a marker, every command is driven into
+//! LK-01: no error path of any command shows a value: every value of every file holds a marker, every command is driven into
 //! its errors with logging at its loudest, and the marker is searched in both outputs in all its forms.
 
 use serde_json::Value;
@@ -47,6 +47,7 @@ impl Sweep {
     /// The owner's `seal`, at the loudest.
     fn owner(&self) -> Result<Tool> {
         let tool = self.scene.tool(env!("CARGO_BIN_EXE_seal"), &[0])?;
+        let tool = tool.env("SOPS_EDITOR", "sed -i s/a/[/");
         Ok(tool.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1"))
     }
 
@@ -190,7 +191,16 @@ fn plaintexts_that_cannot_be_sealed_are_not_shown() -> Result {
         sweep.case(&owner, End::Error, &["encrypt", name], "")?;
         sweep.case(&owner, End::Error, &["encrypt", "-i", name], "")?;
         sweep.case(&owner, End::Error, &["decrypt", name], "")?;
-        for mut command in [vec!["check"], vec!["rotate"], vec![]] {
+        for mut command in [
+            vec!["check"],
+            vec!["rotate"],
+            vec!["explain"],
+            vec!["edit"],
+            vec!["sops", "-e", "-i"],
+            vec!["sops", "-e", "--output-type", "json"],
+            vec!["sops"],
+            vec![],
+        ] {
             command.push(name);
             let output = owner.run(&command)?;
             // Whether each of these is an error is another suite's matter: here only what they print counts.
@@ -203,7 +213,7 @@ fn plaintexts_that_cannot_be_sealed_are_not_shown() -> Result {
         }
         std::fs::remove_file(sweep.scene.path(name))?;
     }
-    verdict(&sweep.wrong, sweep.done, BROKEN.len() * 9)
+    verdict(&sweep.wrong, sweep.done, BROKEN.len() * 14)
 }
 
 /// The sealed forms, each as it is and damaged in every way that somebody without a key can.
@@ -258,7 +268,7 @@ fn damaged_files_are_not_shown() -> Result {
             } else {
                 "[\"a\"]"
             };
-            let commands: [&[&str]; 8] = [
+            let commands: [&[&str]; 22] = [
                 &["decrypt", name],
                 &["decrypt", "--output-type", "json", name],
                 &["decrypt", "-i", name],
@@ -267,6 +277,20 @@ fn damaged_files_are_not_shown() -> Result {
                 &["set", name, path, "--value-stdin"],
                 &["check", name],
                 &[name],
+                &["get", name, "[\"b\"]"],
+                &["edit", name],
+                &["updatekeys", "--yes", name],
+                &["groups", "add", "--file", name, "--age", &people()?[2].recipient],
+                &["exec-env", name, "true"],
+                &["exec-file", name, "true {}"],
+                &["explain", name],
+                &["filestatus", name],
+                &["sops", "--output-type", "dotenv", "-d", name],
+                &["sops", "set", name, path, "--value-stdin"],
+                &["sops", "rotate", "-i", name],
+                &["sops", "edit", name],
+                &["sops", "exec-env", name, "true"],
+                &["sops", "updatekeys", "-y", name],
             ];
             for command in commands {
                 let output = owner.run_with_input(command, format!("\"{canary}\"").as_bytes())?;
@@ -276,7 +300,8 @@ fn damaged_files_are_not_shown() -> Result {
                 } else {
                     End::Error
                 };
-                let asked = output.success() && command[0] == "decrypt" && !command.contains(&"-i");
+                let prints = ["decrypt", "get"].contains(&command[0]) || command.contains(&"-d");
+                let asked = output.success() && prints && !command.contains(&"-i");
                 let output = if asked {
                     Output {
                         stdout: Vec::new(),
@@ -291,7 +316,7 @@ fn damaged_files_are_not_shown() -> Result {
         }
         std::fs::remove_file(sweep.scene.path(name))?;
     }
-    verdict(&sweep.wrong, sweep.done, GOOD.len() * 13 * 8)
+    verdict(&sweep.wrong, sweep.done, GOOD.len() * 13 * 22)
 }
 
 #[test]

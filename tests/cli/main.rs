@@ -6,6 +6,7 @@ mod examples;
 mod explain;
 mod init;
 mod leaks;
+mod memory;
 mod scene;
 mod tampering;
 mod terminal;

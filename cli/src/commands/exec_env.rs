@@ -41,7 +41,17 @@ pub(crate) struct ExecEnv {
 }
 
 impl ExecEnv {
-    pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
+    /// The keys go before the command runs.
+    pub(crate) fn run(self, bench: Workbench) -> Result<ExitCode> {
+        let command = self.command(&bench)?;
+        drop(bench);
+        if self.same_process {
+            return Err(child::become_it(command));
+        }
+        child::run(command)
+    }
+
+    fn command(&self, bench: &Workbench) -> Result<Command> {
         let path = self.file.as_path();
         let format = self.input.of(path);
         let plaintext = super::plaintext(bench, path, format, self.ignore_mac)?;
@@ -49,10 +59,7 @@ impl ExecEnv {
         let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
         let mut command = self.child.shell(&self.command)?;
         set_variables(path, bench, &document, &mut command)?;
-        if self.same_process {
-            return Err(child::become_it(command));
-        }
-        child::run(command)
+        Ok(command)
     }
 }
 

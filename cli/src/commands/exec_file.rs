@@ -53,11 +53,13 @@ pub(crate) struct ExecFile {
 }
 
 impl ExecFile {
-    pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
+    /// The keys go before the command runs.
+    pub(crate) fn run(self, bench: Workbench) -> Result<ExitCode> {
         let path = self.file.as_path();
         let format = self.input.of(path);
-        let plaintext = super::plaintext(bench, path, format, self.ignore_mac)?;
-        let plaintext = super::decrypt::converted(bench, path, format, &self.output, plaintext)?;
+        let plaintext = super::plaintext(&bench, path, format, self.ignore_mac)?;
+        let plaintext = super::decrypt::converted(&bench, path, format, &self.output, plaintext)?;
+        drop(bench);
         with_file(
             plaintext,
             &self.filename,
@@ -91,6 +93,7 @@ pub(crate) fn with_file(
         let mut file = private(&opened)?;
         file.write_all(plaintext.expose())
             .map_err(|cause| cannot_make(&opened, &cause))?;
+        drop(plaintext);
     }
     child::run(command)
 }

@@ -133,7 +133,7 @@ impl Session {
         Ok(session)
     }
 
-    fn run(&self, command: Name) -> Result<ExitCode> {
+    fn run(self, command: Name) -> Result<ExitCode> {
         match command {
             Name::Encrypt => self.encrypt(),
             Name::Decrypt => self.decrypt(),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use document::{Document, Form, Format};
 use secret::SecretBytes;
@@ -89,7 +89,17 @@ impl Session {
         Ok((self.file(0, Code::Read)?, command.clone()))
     }
 
-    pub(super) fn exec_env(&self) -> Result<ExitCode> {
+    pub(super) fn exec_env(self) -> Result<ExitCode> {
+        let command = self.command_with_values()?;
+        let same_process = self.given.on("same-process");
+        drop(self);
+        if same_process {
+            return Err(child::become_it(command));
+        }
+        child::run(command)
+    }
+
+    fn command_with_values(&self) -> Result<Command> {
         let (path, line) = self.file_and_command()?;
         let format = self.input(&path);
         let plaintext = self.opened(&path, format, files::read(&path, self.bench.global.max_size)?)?;
@@ -98,13 +108,10 @@ impl Session {
             Document::parse(format, Form::Sealed, plaintext, &self.bench.limits()).map_err(refuse)?;
         let mut command = self.child()?.shell(&line)?;
         crate::commands::set_variables(&path, &self.bench, &document, &mut command)?;
-        if self.given.on("same-process") {
-            return Err(child::become_it(command));
-        }
-        child::run(command)
+        Ok(command)
     }
 
-    pub(super) fn exec_file(&self) -> Result<ExitCode> {
+    pub(super) fn exec_file(self) -> Result<ExitCode> {
         let (path, line) = self.file_and_command()?;
         let plaintext = self.opened(
             &path,
@@ -114,13 +121,9 @@ impl Session {
         let plaintext = self.converted(&path, self.input(&path), self.output(&path), plaintext)?;
         let named = self.given.filled("filename").map(OsString::from);
         let filename = named.unwrap_or_else(|| "tmp-file".into());
-        crate::commands::with_file(
-            plaintext,
-            &filename,
-            !self.given.on("no-fifo"),
-            &line,
-            &self.child()?,
-        )
+        let (as_pipe, child) = (!self.given.on("no-fifo"), self.child()?);
+        drop(self);
+        crate::commands::with_file(plaintext, &filename, as_pipe, &line, &child)
     }
 
     pub(super) fn file_status(&self) -> Result<ExitCode> {

@@ -3,10 +3,17 @@
 //! A machine's mood moves absolute times by tens of percent; runs that alternate between ours and theirs share it. What
 //! is reported is the median of each and their quotient. A benchmark is one function in the list [`benches`].
 
+mod cli;
+mod ground;
+mod input;
 mod measure;
+mod row;
 mod sops;
 
 use crate::{Failure, release};
+use ground::{Ground, SHORT_ROUNDS, SMALL};
+use measure::by_turns;
+use row::{Goal, Row};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use support::peers;
@@ -26,6 +33,11 @@ fn benches() -> Vec<Bench> {
             "sops",
             "files of SOPS, small, large and many, against released SOPS",
             sops::run,
+        ),
+        (
+            "cli",
+            "commands that change files or start programs, against released SOPS",
+            cli::run,
         ),
     ]
 }
@@ -79,6 +91,21 @@ fn timed(run: &mut impl FnMut() -> Result<(), Failure>) -> Result<Duration, Fail
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// Opening a file of a few values: what scripts do most.
+fn small_file(ground: &Ground) -> Result<(), Failure> {
+    ground.write("small.yaml", &input::yaml(1, SMALL))?;
+    let sealed = ground.seal_copy("small.yaml")?;
+    let decrypt = ["decrypt", &sealed];
+    let (ours, theirs) = by_turns(
+        SHORT_ROUNDS,
+        || ground.ours.run(&decrypt),
+        || ground.theirs.run(&decrypt),
+    )?;
+    let work = "decrypt one small age file";
+    Row::new(work, Goal::Ratio(8.0), &ours, Some(&theirs)).print();
+    Ok(())
 }
 
 fn startup() -> Result<(), Failure> {

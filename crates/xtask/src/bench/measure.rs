@@ -135,14 +135,23 @@ impl Program {
         }
     }
 
+    /// With this editor.
+    pub(super) fn editor(self, command: &str) -> Self {
+        Self {
+            tool: self.tool.env("SOPS_EDITOR", command),
+            ..self
+        }
+    }
+
     /// Whether its runs tell their peak memory.
     pub(super) fn tells_memory(&self) -> bool {
         self.memory.is_some()
     }
 
     /// The time from its start until its end has been seen.
-    pub(super) fn run(&self, arguments: &[&str]) -> Result<Run, Failure> {
-        let mut command = self.tool.command(arguments);
+    pub(super) fn run(&self, arguments: &[impl AsRef<str>]) -> Result<Run, Failure> {
+        let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+        let mut command = self.tool.command(&arguments);
         // `Tool::run` looks for the end of the program in naps, which is too coarse here.
         command
             .stdin(Stdio::null())
@@ -161,6 +170,19 @@ impl Program {
             Some(report) => Some(fs::read_to_string(report)?.trim().parse()?),
         };
         Ok(Run { time, memory })
+    }
+
+    /// One run for each of `items`, as a shell's loop makes them, and the sum of their times.
+    pub(super) fn loop_over<T, const N: usize>(
+        &self,
+        items: &[T],
+        arguments: impl Fn(&T) -> [String; N],
+    ) -> Result<Run, Failure> {
+        let mut time = Duration::ZERO;
+        for item in items {
+            time += self.run(&arguments(item))?.time;
+        }
+        Ok(Run { time, memory: None })
     }
 
     /// Its standard output, untimed.

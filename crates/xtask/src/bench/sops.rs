@@ -12,25 +12,14 @@
 //! | `SEALWRIGHT_BENCH_SEAL=FILE` | measures this program instead of building the release |
 
 mod floor;
-mod ground;
-mod input;
-mod row;
 
-use super::measure::{Run, Runs, alone, by_turns};
+use super::ground::{Ground, LOOP, ROUNDS, wanted};
+use super::measure::{Runs, alone, by_turns};
+use super::row::{self, Goal, Memory, Row};
+use super::{input, small_file};
 use crate::Failure;
 use floor::Floor;
-use ground::Ground;
-use row::{Goal, Row};
 use std::time::Duration;
-
-/// How often ours runs where a run is long enough to be measured well.
-const ROUNDS: usize = 5;
-/// How often both run where a run takes milliseconds.
-const SHORT_ROUNDS: usize = 51;
-/// Values in a small file.
-const SMALL: usize = 10;
-/// So many runs stand for a loop over all files.
-const LOOP: usize = 100;
 
 /// Runs every row and prints the table.
 pub(super) fn run() -> Result<(), Failure> {
@@ -38,7 +27,7 @@ pub(super) fn run() -> Result<(), Failure> {
     ground.print_what_is_measured();
     row::print_header();
     if wanted("small") {
-        one_small_file(&ground)?;
+        small_file(&ground)?;
     }
     for map in maps(&ground).into_iter().filter(|map| wanted(map.file)) {
         map.encrypt_and_decrypt(&ground)?;
@@ -49,31 +38,6 @@ pub(super) fn run() -> Result<(), Failure> {
     if wanted("check") {
         check(&ground)?;
     }
-    Ok(())
-}
-
-/// Whether a part of the table is to be measured: all are, unless some are named.
-fn wanted(part: &str) -> bool {
-    let named = std::env::var("SEALWRIGHT_BENCH_ONLY").unwrap_or_default();
-    named.is_empty() || named.split(',').any(|name| name == part)
-}
-
-fn one_small_file(ground: &Ground) -> Result<(), Failure> {
-    ground.write("small.yaml", &input::yaml(1, SMALL))?;
-    let sealed = ground.seal_copy("small.yaml")?;
-    let decrypt = ["decrypt", &sealed];
-    let (ours, theirs) = by_turns(
-        SHORT_ROUNDS,
-        || ground.ours.run(&decrypt),
-        || ground.theirs.run(&decrypt),
-    )?;
-    Row::new(
-        "decrypt one small age file",
-        Goal::Ratio(8.0),
-        &ours,
-        Some(&theirs),
-    )
-    .print();
     Ok(())
 }
 
@@ -89,16 +53,6 @@ struct Map {
     memory: Memory,
     /// How far ours is from the floor is told too.
     floor: bool,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Memory {
-    /// Not measured.
-    Ignored,
-    /// Told, without a goal.
-    Told,
-    /// At most this part of theirs.
-    AtMost(f64),
 }
 
 fn maps(ground: &Ground) -> [Map; 3] {
@@ -176,7 +130,7 @@ impl Map {
 /// One `seal decrypt --output-dir` against a loop of `sops decrypt --output`: both write the plain files.
 fn many_files(ground: &Ground) -> Result<(), Failure> {
     let count = ground.scaled(1_000);
-    let files = ground.sealed_folder("many", count)?;
+    let files = ground.sealed_folder("many", count, ground.recipient())?;
     let decrypt = ["decrypt", "--output-dir", "opened", "many"];
     ground.ours.output(&decrypt)?;
     for file in &files {
@@ -190,12 +144,9 @@ fn many_files(ground: &Ground) -> Result<(), Failure> {
             ground.ours.run(&decrypt)
         },
         || {
-            let mut time = Duration::ZERO;
-            for file in some {
-                let decrypt = ["decrypt", "--output", "opened-by-sops.yaml", &file.path];
-                time += ground.theirs.run(&decrypt)?.time;
-            }
-            Ok(Run { time, memory: None })
+            ground.theirs.loop_over(some, |file| {
+                ["decrypt", "--output", "opened-by-sops.yaml", &file.path].map(str::to_owned)
+            })
         },
     )?;
     let theirs = theirs.times(count as f64 / some.len() as f64);
@@ -210,7 +161,7 @@ fn many_files(ground: &Ground) -> Result<(), Failure> {
 /// No peer has such a command.
 fn check(ground: &Ground) -> Result<(), Failure> {
     let count = ground.scaled(10_000);
-    ground.sealed_folder("checked", count)?;
+    ground.sealed_folder("checked", count, ground.recipient())?;
     let ours = alone(ROUNDS, || ground.ours_without_key.run(&["check", "checked"]))?;
     let work = format!("check {count} files without a key");
     Row::new(&work, Goal::Below(Duration::from_secs(2)), &ours, None).print();

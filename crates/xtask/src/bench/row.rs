@@ -1,7 +1,6 @@
 //! The table: what was measured beside what was aimed at.
 
-use super::Memory;
-use crate::bench::measure::Runs;
+use super::measure::Runs;
 use std::time::Duration;
 
 pub(super) enum Goal {
@@ -9,6 +8,16 @@ pub(super) enum Goal {
     Ratio(f64),
     /// In less than this time.
     Below(Duration),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Memory {
+    /// Not measured.
+    Ignored,
+    /// Told, without a goal.
+    Told,
+    /// At most this part of theirs.
+    AtMost(f64),
 }
 
 pub(super) struct Row<'a> {

@@ -1,13 +1,28 @@
 //! Where the benchmark happens: the programs, their key, and a folder that goes when the benchmark ends.
 
-use super::{SMALL, input};
+use super::input;
+use super::measure::Program;
 use crate::Failure;
-use crate::bench::measure::Program;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 use support::keys::Identity;
 use support::peers;
 use support::run::Tool;
+
+/// How often ours runs where a run is long enough to be measured well.
+pub(super) const ROUNDS: usize = 5;
+/// How often both run where a run takes milliseconds.
+pub(super) const SHORT_ROUNDS: usize = 51;
+/// Values in a small file.
+pub(super) const SMALL: usize = 10;
+/// So many runs stand for a loop over all files.
+pub(super) const LOOP: usize = 100;
+
+/// Whether a part of the table is to be measured: all are, unless some are named.
+pub(super) fn wanted(part: &str) -> bool {
+    let named = env::var("SEALWRIGHT_BENCH_ONLY").unwrap_or_default();
+    named.is_empty() || named.split(',').any(|name| name == part)
+}
 
 pub(super) struct Ground {
     pub(super) ours: Program,
@@ -49,7 +64,9 @@ impl Ground {
         let identity = Identity::from_seed(1)?;
         let home = Tool::new(&seal)?;
         let key = identity.write_for(&home)?;
-        let program = |path: &Path| Program::new(path, home.home()).map(|program| program.key(&key));
+        let editor = format!("sh {}", home.home().join("editor").display());
+        let program =
+            |path: &Path| Program::new(path, home.home()).map(|program| program.key(&key).editor(&editor));
         let measured = |path: &Path| Program::measured(path, home.home()).map(|program| program.key(&key));
         Ok(Self {
             ours: program(&seal)?,
@@ -120,12 +137,24 @@ impl Ground {
         Ok(sealed)
     }
 
-    /// A folder of `count` small sealed files, a hundred in each subfolder, and the policy that wants them sealed.
-    pub(super) fn sealed_folder(&self, folder: &str, count: usize) -> Result<Vec<File>, Failure> {
+    /// The policy that wants the files of a folder sealed for `recipients`, with commas between them.
+    pub(super) fn write_policy(&self, folder: &str, recipients: &str) -> io::Result<()> {
         // Without a pattern a walk would seal no new file.
-        let rule = format!("path_regex: \\.yaml$\n    age: {}", self.recipient);
-        let policy = format!("creation_rules:\n  - {rule}\n");
-        self.write(&format!("{folder}/.sops.yaml"), &policy)?;
+        let rule = format!("path_regex: \\.yaml$\n    age: {recipients}");
+        self.write(
+            &format!("{folder}/.sops.yaml"),
+            &format!("creation_rules:\n  - {rule}\n"),
+        )
+    }
+
+    /// A folder of `count` small files that are sealed for `recipients`, a hundred in each subfolder, and its policy.
+    pub(super) fn sealed_folder(
+        &self,
+        folder: &str,
+        count: usize,
+        recipients: &str,
+    ) -> Result<Vec<File>, Failure> {
+        self.write_policy(folder, recipients)?;
         let mut files = Vec::with_capacity(count);
         for index in 0..count {
             let path = format!("{folder}/part{:03}/f{index:05}.yaml", index / 100);

@@ -122,7 +122,13 @@ impl Policies {
         if let Some(Some(known)) = self.known.borrow().get(&path) {
             return Ok(known.clone());
         }
-        let none = || Error::new(Code::ConfigNotFound, "no such policy file").file(named);
+        let none = || {
+            Error::new(Code::ConfigNotFound, "no such policy file")
+                .file(named)
+                .hint(
+                    "--config or SOPS_CONFIG names it; else the nearest .sops.yaml above each file is taken",
+                )
+        };
         let policy = self.load(path.clone())?.ok_or_else(none)?;
         self.known.borrow_mut().insert(path, Some(policy.clone()));
         Ok(policy)

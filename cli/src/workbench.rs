@@ -323,7 +323,11 @@ impl Workbench {
         let wrapped = self
             .runtime
             .block_on(self.keyring.wrap(groups, threshold, key, &now, &mut random))
-            .map_err(|failure| Error::report(Code::NoEncryptionKey, &failure.to_string()))?;
+            .map_err(|failure| {
+                Error::report(Code::NoEncryptionKey, &failure.to_string()).hint(
+                    "correct or remove that recipient: what is sealed must open for everyone who is named",
+                )
+            })?;
         let mut metadata = Metadata::new(wrapped.groups, rules, now, VERSION.to_owned());
         metadata.shamir_threshold = wrapped.shamir_threshold;
         metadata.mac_only_encrypted = mac_only_encrypted;
@@ -426,7 +430,9 @@ fn metadata_error(path: &Path, error: &sops::MetadataError) -> Error {
         sops::MetadataError::TwoRules(..) => Code::Conflict,
         _ => Code::Read,
     };
-    Error::new(code, error.to_string()).file(path)
+    Error::new(code, error.to_string()).file(path).hint(
+        "the `sops` block was edited, cut off or merged: `git checkout HEAD -- FILE` takes the last version",
+    )
 }
 
 /// 32 bytes from the operating system's random source.
@@ -447,7 +453,10 @@ impl From<(&Path, sops::Error)> for Error {
         use sops::Error as E;
         match error {
             E::Document(error) => Self::from((file, error)),
-            E::Value { at, path, why } => Self::new(Code::DecryptTree, why.to_string()).at(at).path(path),
+            E::Value { at, path, why } => Self::new(Code::DecryptTree, why.to_string())
+                .at(at)
+                .path(path)
+                .hint("compare with the last version in git, which `git checkout HEAD -- FILE` takes back"),
             E::Unsealed { at, path } => {
                 Self::new(Code::DecryptTree, "plaintext stands where a sealed value is due")
                     .at(at)

@@ -1,6 +1,7 @@
 //! The program `seal` as its users run it: what it gives back, what it refuses, and what it never prints.
 
 mod children;
+mod errors;
 mod exact;
 mod examples;
 mod explain;

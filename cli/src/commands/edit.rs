@@ -124,6 +124,10 @@ impl Edit {
         recipe: &dyn Fn(&Path) -> Result<Recipe>,
     ) -> Result<(Subject, SecretBytes)> {
         if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+                return Err(Error::new(Code::NoFile, "no such folder").file(folder));
+            }
             return Ok((Subject::New(recipe(path)?), template(format)));
         }
         let source = files::read(path, bench.global.max_size)?;

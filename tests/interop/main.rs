@@ -9,6 +9,7 @@ mod compare;
 mod documents;
 mod keys;
 mod patterns;
+mod programs;
 #[path = "../cli/scene.rs"]
 #[allow(dead_code, reason = "shared with suites that need other parts of it")]
 mod scene;

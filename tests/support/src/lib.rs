@@ -1,8 +1,8 @@
 //! Real peers and harnesses for the tests.
 //!
-//! Tests talk to the programs that users run: released and newest SOPS, age, strace, Node libraries. [`peers`] finds or
-//! installs each of them once per machine, pinned by version and hash. Around them stand the harnesses that more than
-//! one test crate needs: programs with a clean environment ([`run`]), injected system call faults ([`strace`]), inputs
+//! Tests talk to the programs that users run: released and newest SOPS, age, strace, Node libraries, Helm, Redis. [`peers`]
+//! finds or installs each of them once per machine, pinned by version and hash. Around them stand the harnesses that more
+//! than one test crate needs: programs with a clean environment ([`run`]), injected system call faults ([`strace`]), inputs
 //! ([`corpus`], [`generate`], [`suites`]), keys ([`keys`]), the search for leaked secrets ([`canary`]), also through time
 //! ([`timing`]), and the switch between small and full counts ([`tier`]).
 //!

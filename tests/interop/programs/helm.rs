@@ -148,7 +148,8 @@ fn every_call_of_helm_secrets_is_answered() -> Result {
     let shop = Shop::new(303)?;
     let token = format!("{{\n\t\"token\": \"{}\"\n}}\n", shop.canary.text());
     let seal = format!(
-        "{ENCRYPT} && grep -xq 'sops:\\s*' values.yaml
+        "set -e
+        {ENCRYPT} && grep -xq 'sops:\\s*' values.yaml
         sops --encrypt --input-type json --output-type json --output token.enc token.json 2>&1
         sops --encrypt --input-type binary --output-type binary key 2>&1 > key.enc && grep -q '\"data\": \"ENC' key.enc"
     );

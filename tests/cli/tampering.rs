@@ -277,6 +277,50 @@ fn t9_a_stranger_is_refused_by_the_policy_where_nothing_proves_the_recipients() 
     Ok(())
 }
 
+/// FF-17: the same in every format; `updatekeys` takes the stranger away, and who knows better says so.
+#[test]
+fn a_recipient_beyond_the_policy_is_refused_in_every_format() -> Result {
+    let stranger = &people()?[3].recipient;
+    for (name, text, path) in [
+        ("f.yaml", "a: value\n", "[\"a\"]"),
+        ("f.json", "{\"a\": \"value\"}\n", "[\"a\"]"),
+        ("f.env", "a=value\n", "[\"a\"]"),
+        ("f.ini", "[s]\na = value\n", "[\"s\"][\"a\"]"),
+        ("f.bin", "value", "[\"data\"]"),
+    ] {
+        let scene = Scene::new("creation_rules:\n  - path_regex: .\n    age: PERSON0,PERSON3\n")?;
+        scene.write(name, text)?;
+        let sops = scene.tool(peers::sops_3_11()?, &[0])?;
+        sops.run(["encrypt", "-i", name])?.expect_success()?;
+        let sealed = scene.read(name)?;
+        scene.write(
+            ".sops.yaml",
+            format!(
+                "creation_rules:\n  - path_regex: .\n    age: {}\n",
+                people()?[0].recipient
+            ),
+        )?;
+        let commands = [
+            &["rotate", name][..],
+            &["set", name, path, "--value-stdin"],
+            &["edit", name],
+        ];
+        for command in commands {
+            let output = scene.seal_with_input(command, b"\"new\"")?;
+            assert_eq!(output.code, Some(8), "{command:?}: {}", ended(&output));
+            names(&output, stranger)?;
+            assert!(scene.read(name)? == sealed, "{command:?} wrote {name}");
+        }
+        scene.must(&["rotate", "--accept-recipient", stranger, name])?;
+        scene.must(&["updatekeys", "--yes", name])?;
+        let output = scene
+            .tool(env!("CARGO_BIN_EXE_seal"), &[3])?
+            .run(["decrypt", name])?;
+        assert_eq!(output.code, Some(128), "{name}: {}", ended(&output));
+    }
+    Ok(())
+}
+
 #[test]
 fn t10_one_of_three_shares_is_another() -> Result {
     let policy = "creation_rules:\n  - path_regex: .\n    shamir_threshold: 2\n    \

@@ -22,7 +22,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes that are wiped on drop and never printed.
 ///
-/// There is no `Clone`, `Display`, `PartialEq` or serialisation on purpose.
+/// There is no `Clone`, `Display`, `PartialEq` or serialisation on purpose (LK-03, CR-12):
 ///
 /// ```
 /// let pin = secret::SecretBytes::new(b"1234".to_vec());

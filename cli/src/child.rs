@@ -8,7 +8,7 @@ use key_providers::KEY_VARIABLES;
 use rustix::process::Pid;
 
 use crate::error::{Code, Error, Result};
-use crate::{hardening, interrupt};
+use crate::interrupt;
 
 /// How a command line of the user is run.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -67,7 +67,7 @@ pub(crate) fn run(mut command: Command) -> Result<ExitCode> {
     let mut child = command.spawn().map_err(not_started)?;
     // It holds the values that the command was given, and may wait for it for long.
     drop(command);
-    hardening::wipe_stack();
+    secret::wipe_stack();
     let foreground = interrupt::forward_to(Pid::from_child(&child)).map_err(not_started)?;
     let status = child
         .wait()
@@ -84,7 +84,7 @@ pub(crate) fn edit(mut command: Command) -> Result<()> {
     let not_started =
         |cause: std::io::Error| Error::new(Code::Editor, "the editor cannot be started").cause(&cause);
     let mut child = command.spawn().map_err(not_started)?;
-    hardening::wipe_stack();
+    secret::wipe_stack();
     let foreground = interrupt::leave_to(Pid::from_child(&child)).map_err(not_started)?;
     let status = child
         .wait()

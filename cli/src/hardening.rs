@@ -16,13 +16,6 @@ pub(crate) fn no_core_dumps() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// Overwrites what calls that have returned left behind on the stack: copies of keys and values that nothing owns any more.
-#[inline(never)]
-pub(crate) fn wipe_stack() {
-    let mut left_behind = [0_u8; 256 * 1024];
-    std::hint::black_box(&mut left_behind);
-}
-
 /// A panic is a mistake in this program. It tells where in the program, and never what it worked on: its message may quote
 /// a value.
 pub(crate) fn silent_panics() {

@@ -18,14 +18,14 @@ const VALUE: &str = "canary-of-the-memory-7fK2";
 struct Secrets(Vec<(&'static str, Vec<u8>)>);
 
 impl Secrets {
-    fn of(scene: &Scene, identity: &Identity) -> Result<Self> {
+    fn of(scene: &Scene, identity: &Identity, file: &str) -> Result<Self> {
         let text = identity.secret.trim();
         let scalar = scalar(text).ok_or("not an identity")?;
         Ok(Self(vec![
             ("value", VALUE.into()),
             ("identity", text[16..48].into()),
             ("scalar", scalar),
-            ("data key", data_key(scene)?),
+            ("data key", data_key(scene, file)?),
         ]))
     }
 
@@ -53,9 +53,9 @@ fn scalar(identity: &str) -> Option<Vec<u8>> {
     (bytes.len() == 32).then_some(bytes)
 }
 
-/// The data key of `a.json`, opened by age itself.
-fn data_key(scene: &Scene) -> Result<Vec<u8>> {
-    let file: serde_json::Value = serde_json::from_slice(&scene.read("a.json")?)?;
+/// The data key of a sealed JSON file, opened by age itself.
+fn data_key(scene: &Scene, file: &str) -> Result<Vec<u8>> {
+    let file: serde_json::Value = serde_json::from_slice(&scene.read(file)?)?;
     let sealed = file["sops"]["age"][0]["enc"].as_str().ok_or("no data key")?;
     let age = Tool::new(peers::age()?)?.dir(scene.folder());
     let key = age
@@ -122,31 +122,48 @@ fn nothing_is_kept_while_a_command_runs() -> Result {
     scene.write("identity", &identity.secret)?;
     scene.write("a.json", format!("{{\"a\": \"{VALUE}\"}}\n"))?;
     scene.write("editor", "touch waits; sleep 5")?;
-    scene.must(&["-q", "a.json"])?;
-    let secrets = Secrets::of(&scene, identity)?;
+    // So many are opened by several threads, whose stacks outlive them.
+    let values: Vec<String> = (0..6_000).map(|at| format!("\"a{at}\": \"{VALUE}\"")).collect();
+    scene.write("large.json", format!("{{{}}}\n", values.join(",")))?;
+    scene.must(&["-q", "a.json", "large.json"])?;
     if !is_root() {
         // The protection itself: not even the owner reads the memory of a program that is not dumpable.
         let refused = look(&scene, &["exec-env", "a.json", "touch waits; sleep 5"]);
         assert!(refused.is_err(), "another program may read the memory");
         return Ok(());
     }
-    for (command, line) in [
-        (&["exec-env"][..], "touch waits; sleep 5"),
-        (&["sops", "exec-env"], "touch waits; sleep 5"),
-        (&["exec-file"], "cat {} > /dev/null; touch waits; sleep 5"),
-        (&["exec-file", "--no-fifo"], "touch waits; sleep 5; true {}"),
-        (&["sops", "exec-file"], "cat {} > /dev/null; touch waits; sleep 5"),
+    for (command, file, line) in [
+        (&["exec-env"][..], "a.json", "touch waits; sleep 5"),
+        (&["exec-env"], "large.json", "touch waits; sleep 5"),
+        (&["sops", "exec-env"], "a.json", "touch waits; sleep 5"),
+        (
+            &["exec-file"],
+            "large.json",
+            "cat {} > /dev/null; touch waits; sleep 5",
+        ),
+        (
+            &["exec-file", "--no-fifo"],
+            "a.json",
+            "touch waits; sleep 5; true {}",
+        ),
+        (
+            &["sops", "exec-file"],
+            "a.json",
+            "cat {} > /dev/null; touch waits; sleep 5",
+        ),
     ] {
-        let arguments = [command, &["a.json", line]].concat();
+        let secrets = Secrets::of(&scene, identity, file)?;
+        let arguments = [command, &[file, line]].concat();
         let areas = look(&scene, &arguments)?;
         let size: usize = areas.iter().map(|(_, bytes)| bytes.len()).sum();
         assert!(size > 1 << 20, "{command:?}: only {size} bytes were seen");
         for (name, bytes) in areas {
             let found = secrets.find(&bytes);
-            assert!(found.is_empty(), "{command:?}: {found:?} in {name}");
+            assert!(found.is_empty(), "{command:?} {file}: {found:?} in {name}");
         }
     }
     // An edit goes on with its keys and the text, but not with the file that an identity came from.
+    let secrets = Secrets::of(&scene, identity, "a.json")?;
     let areas = look(&scene, &["edit", "a.json"])?;
     let found: Vec<&str> = areas.iter().flat_map(|(_, bytes)| secrets.find(bytes)).collect();
     assert!(

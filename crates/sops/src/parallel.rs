@@ -13,7 +13,7 @@ pub(crate) fn join<A, B: Send>(
         return (first(), second());
     }
     std::thread::scope(|scope| {
-        let second = scope.spawn(second);
+        let second = scope.spawn(|| leaving_nothing(second));
         (first(), finished(second))
     })
 }
@@ -31,7 +31,7 @@ pub(crate) fn in_runs<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T], usize) 
         let handles: Vec<_> = items
             .chunks(run)
             .enumerate()
-            .map(|(at, chunk)| scope.spawn(move || work(chunk, at * run)))
+            .map(|(at, chunk)| scope.spawn(move || leaving_nothing(|| work(chunk, at * run))))
             .collect();
         handles.into_iter().map(finished).collect()
     })
@@ -43,6 +43,13 @@ fn threads_for(count: usize) -> usize {
         return 1;
     }
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The system keeps the stack of a thread that has ended, for the next one.
+fn leaving_nothing<T>(work: impl FnOnce() -> T) -> T {
+    let done = work();
+    secret::wipe_stack();
+    done
 }
 
 fn finished<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {

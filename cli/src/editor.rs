@@ -1,5 +1,6 @@
 //! The user's editor, kept from leaving copies of what it edits.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -51,9 +52,8 @@ impl Editor {
     }
 
     fn new(program: PathBuf, arguments: &[String]) -> Self {
-        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        let name = file_name(&program);
         let mut arguments = arguments.to_vec();
-        let own = hardening(&name).iter().map(|argument| (*argument).to_owned());
         match &*name {
             // These return at once unless they are told to wait.
             "code" | "codium" | "code-insiders" | "subl" | "atom" | "gedit" | "mate" | "zed" => {
@@ -62,7 +62,10 @@ impl Editor {
                     arguments.push("--wait".to_owned());
                 }
             }
-            _ => arguments.splice(0..0, own).for_each(drop),
+            _ => {
+                let own = hardening(&program).iter().map(|argument| (*argument).to_owned());
+                arguments.splice(0..0, own).for_each(drop);
+            }
         }
         Self { program, arguments }
     }
@@ -78,27 +81,38 @@ impl Editor {
     }
 }
 
-/// What keeps an editor from writing swap files, backups, undo files and histories.
-fn hardening(name: &str) -> &'static [&'static str] {
-    const VIM: [&str; 6] = [
-        "-n",
-        "-i",
-        "NONE",
-        "--cmd",
-        "set nobackup nowritebackup noundofile noswapfile",
-        // Only with a window: it stays until it is closed.
+/// What keeps an editor from writing swap files, backups, undo files and histories. It goes by the name that the program
+/// was called by, else by that of the file behind its links: `vi` and `editor` may be any of them.
+fn hardening(program: &Path) -> &'static [&'static str] {
+    let own = hardening_of(&file_name(program));
+    match std::fs::canonicalize(program) {
+        Ok(behind) if own.is_empty() => hardening_of(&file_name(&behind)),
+        _ => own,
+    }
+}
+
+fn hardening_of(name: &str) -> &'static [&'static str] {
+    const NO_COPIES: &str = "set nobackup nowritebackup noundofile noswapfile viminfo=";
+    const VIM: [&str; 8] = [
+        "-n", "-i", "NONE",
+        // Before the file is loaded, and once more behind the user's own settings.
+        "--cmd", NO_COPIES, "-c", NO_COPIES, // Only with a window: it stays until it is closed.
         "-f",
     ];
-    match name {
-        "vim" | "nvim" | "vimx" => &VIM[..5],
+    match name.split('.').next().unwrap_or_default() {
+        "vim" | "nvim" | "vimx" => &VIM[..7],
         "gvim" | "mvim" => &VIM,
         "nano" => &["--ignorercfiles"],
-        "emacs" => &[
+        name if name == "emacs" || name.starts_with("emacs-") => &[
             "--eval",
             "(setq make-backup-files nil auto-save-default nil create-lockfiles nil)",
         ],
         _ => &[],
     }
+}
+
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
 }
 
 /// A program of this name, as every other is found: in absolute folders only.
@@ -120,6 +134,25 @@ mod tests {
         let words = words("/usr/bin/vim", &["-O"]);
         assert_eq!(words[..3], ["-n", "-i", "NONE"]);
         assert_eq!(words.last().map(String::as_str), Some("-O"));
+        // `--cmd` comes before the user's vimrc, which may switch backups and undo files on again.
+        let late = words.iter().position(|word| word == "-c").expect("given");
+        assert!(words[late + 1].contains("nobackup") && words[late + 1].contains("noundofile"));
+    }
+
+    #[test]
+    fn an_editor_behind_a_link_is_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (behind, first) in [
+            ("vim.basic", "-n"),
+            ("nano", "--ignorercfiles"),
+            ("emacs-gtk", "--eval"),
+        ] {
+            let (file, link) = (folder.path().join(behind), folder.path().join("editor"));
+            std::fs::write(&file, "").expect("written");
+            std::os::unix::fs::symlink(&file, &link).expect("linked");
+            assert_eq!(words(link.to_str().expect("text"), &[])[0], first, "{behind}");
+            std::fs::remove_file(&link).expect("removed");
+        }
     }
 
     #[test]

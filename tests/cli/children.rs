@@ -64,6 +64,28 @@ fn an_edit_changes_its_own_lines_and_the_seals() -> Result {
     Ok(())
 }
 
+/// The shown block goes again to the last byte, also where a file has no line break at its end.
+#[test]
+fn an_edit_with_the_block_shown_changes_only_what_was_edited() -> Result {
+    let scene = Scene::new(EVERYTHING)?;
+    for (name, text) in [
+        ("a.yaml", "# top\na: one\nb: |\n  two"),
+        ("b.yaml", "a: one\r\n---\r\nb: two\r\n"),
+        ("c.yaml", "{a: one}"),
+        ("a.json", "{\"a\": \"one\"}"),
+        ("a.env", "A=one\nB=two"),
+        ("a.ini", "[s]\na = one"),
+    ] {
+        scene.write(name, text)?;
+        scene.must(&["-q", name])?;
+        let edited = editing(&scene, "sed -i s/one/three/")?.run(["sops", "edit", "-s", name])?;
+        assert!(edited.success(), "{name}: {}", edited.err());
+        let opened = String::from_utf8(scene.must(&["decrypt", name])?)?;
+        assert_eq!(opened, text.replace("one", "three"), "{name}");
+    }
+    Ok(())
+}
+
 #[test]
 fn what_an_editor_does_wrong_changes_nothing() -> Result {
     let scene = sealed()?;

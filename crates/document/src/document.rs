@@ -363,6 +363,19 @@ impl Document {
         false
     }
 
+    /// The source with `edits` applied and the metadata block taken away: what the file held before it had one.
+    pub fn render_without_block(&self, mut edits: Edits) -> SecretBytes {
+        let unclosed = self.remove_block(&mut edits);
+        let mut rest = self.render(&edits);
+        if unclosed {
+            let text = rest.expose_mut();
+            for sign in [b'\n', b'\r'] {
+                text.truncate(text.len() - usize::from(text.last() == Some(&sign)));
+            }
+        }
+        rest
+    }
+
     /// Records the edits that make `path` in the first document hold `value`, a JSON document whose root map
     /// has the single key `value` (so that any JSON value can be given). Missing maps are made; a position at
     /// or behind the end of a list appends. Written in the file's own style; the key and everything else stay.

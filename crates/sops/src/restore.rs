@@ -31,15 +31,7 @@ pub(crate) fn restore(
         replaced: Vec::new(),
     };
     restorer.run()?;
-    let unclosed = document.remove_block(&mut edits);
-    let mut plaintext = document.render(&edits);
-    if unclosed {
-        let text = plaintext.expose_mut();
-        for sign in [b'\n', b'\r'] {
-            text.truncate(text.len() - usize::from(text.last() == Some(&sign)));
-        }
-    }
-    Ok(plaintext)
+    Ok(document.render_without_block(edits))
 }
 
 struct Restorer<'a, 'e> {

@@ -42,7 +42,5 @@ pub(super) fn take_away(
             .file(path)
             .hint("`updatekeys` and `rotate --add-age ... --rm-age ...` change who can open the file"));
     }
-    let mut edits = Edits::default();
-    document.remove_block(&mut edits);
-    Ok(document.render(&edits))
+    Ok(document.render_without_block(Edits::default()))
 }

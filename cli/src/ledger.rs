@@ -30,34 +30,41 @@ impl Ledger {
     /// The ledger of the command that `words` name. With `resume` it begins with what the run before noted, else empty.
     ///
     /// # Errors
-    /// Code 2 if there is no such ledger to resume, 3 if it cannot be written.
+    /// Code 2 if there is no such ledger to resume, 3 if it cannot be read or written.
     pub(crate) fn open(words: &[&[u8]], resume: bool) -> Result<Self> {
         let folder = folder().ok_or_else(|| {
             Error::new(Code::Write, "there is no place to note how far the run is")
                 .hint("set HOME or XDG_STATE_HOME")
         })?;
         let path = folder.join(name(words));
-        let done = match fs::read(&path) {
-            Ok(notes) if resume => notes.as_chunks().0.iter().copied().collect(),
-            Err(cause) if resume && cause.kind() == io::ErrorKind::NotFound => {
-                let text = "there is nothing to resume: no run of this command with these files and flags was broken off";
-                return Err(Error::new(Code::Read, text));
-            }
-            _ => HashSet::new(),
-        };
-        let mut options = OpenOptions::new();
-        options.create(true).append(resume).write(true).truncate(!resume);
-        let file = fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .and_then(|()| options.mode(0o600).open(&path));
         let failed = |cause| {
             Error::new(Code::Write, "cannot note how far the run is")
                 .file(&path)
                 .cause(&cause)
         };
-        let file = file.map_err(failed)?;
+        let notes = match fs::read(&path) {
+            Ok(notes) if resume => notes,
+            Err(cause) if resume && cause.kind() == io::ErrorKind::NotFound => {
+                let text = "there is nothing to resume: no run of this command with these files and flags was broken off";
+                return Err(Error::new(Code::Read, text).hint("without --resume it begins anew"));
+            }
+            Err(cause) if resume => return Err(failed(cause)),
+            _ => Vec::new(),
+        };
+        let (done, torn) = notes.as_chunks();
+        let open = || {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)?;
+            let mut options = OpenOptions::new();
+            let file = options.create(true).append(true).mode(0o600).open(&path)?;
+            // Behind a torn note no other would be read.
+            file.set_len((notes.len() - torn.len()) as u64)?;
+            Ok(file)
+        };
+        let file = open().map_err(failed)?;
+        let done = done.iter().copied().collect();
         Ok(Self { path, file, done })
     }
 
@@ -71,7 +78,12 @@ impl Ledger {
         let _ = (&self.file).write_all(&hash(content));
     }
 
-    /// Ends a run that did everything.
+    /// Whether no file was done, in this run or the one before.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.file.metadata().is_ok_and(|found| found.len() == 0)
+    }
+
+    /// Ends a run that nothing is to be resumed of.
     pub(crate) fn end(self) {
         let _ = fs::remove_file(self.path);
     }

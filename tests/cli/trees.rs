@@ -107,3 +107,64 @@ fn a_rotation_that_was_killed_goes_on() -> Result {
     assert_eq!(resume(&["rotate", "--resume", "tree"])?.code, Some(2));
     Ok(())
 }
+
+/// A note that was cut off does not spoil those behind it, and a run that did nothing leaves nothing to resume.
+#[test]
+fn a_torn_note_costs_one_file() -> Result {
+    let scene = Scene::new(EVERYTHING)?;
+    let names = ["a.yaml", "b.yaml", "c.yaml"];
+    let mut whole = BTreeMap::new();
+    for name in names {
+        scene.write(name, "a: 1\n")?;
+        scene.must(&["-q", name])?;
+        whole.insert(name, scene.read(name)?);
+    }
+    let damage = |name: &str| -> Result {
+        let text = String::from_utf8(scene.read(name)?)?;
+        Ok(scene.write(name, text.replacen("data:", "data:#", 1))?)
+    };
+    names.iter().try_for_each(|name| damage(name))?;
+    let seal = scene.tool(env!("CARGO_BIN_EXE_seal"), &[0])?;
+    let rotate = |more: &[&str]| seal.run([&["rotate"], more, &names[..]].concat());
+    let nothing = rotate(&[])?;
+    assert_eq!(nothing.code, Some(25));
+    assert!(!nothing.err().contains("--resume"), "{}", nothing.err());
+    assert_eq!(rotate(&["--resume"])?.code, Some(2));
+
+    scene.write("a.yaml", &whole["a.yaml"])?;
+    let first = rotate(&[])?;
+    assert!(
+        first
+            .err()
+            .trim_end()
+            .lines()
+            .last()
+            .is_some_and(|line| line.contains("--resume"))
+    );
+    let notes = seal.home().join(".local/state/sealwright");
+    for entry in std::fs::read_dir(notes)? {
+        let path = entry?.path();
+        let torn = [std::fs::read(&path)?, b"torn".to_vec()].concat();
+        std::fs::write(path, torn)?;
+    }
+    scene.write("b.yaml", &whole["b.yaml"])?;
+    let second = rotate(&["--resume"])?;
+    assert_eq!(
+        (
+            lines(&second.stdout, "done before"),
+            lines(&second.stdout, "rotated")
+        ),
+        (1, 1)
+    );
+    scene.write("c.yaml", &whole["c.yaml"])?;
+    let third = rotate(&["--resume"])?;
+    assert_eq!(
+        (
+            lines(&third.stdout, "done before"),
+            lines(&third.stdout, "rotated")
+        ),
+        (2, 1)
+    );
+    assert_eq!(third.code, Some(0));
+    Ok(())
+}

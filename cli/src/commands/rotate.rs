@@ -57,14 +57,15 @@ impl Rotate {
         })?;
         let mut failed = walk.errors;
         failed.extend(done.into_iter().filter_map(Result::err));
+        let code = super::tell_all(bench, &failed);
         match ledger {
-            Some(ledger) if failed.is_empty() => ledger.end(),
+            Some(ledger) if failed.is_empty() || ledger.is_empty() => ledger.end(),
             Some(_) => bench
                 .ui
                 .hint("the same command with --resume leaves what is done"),
             None => {}
         }
-        Ok(super::tell_all(bench, &failed))
+        Ok(code)
     }
 
     /// Where the run is noted: what would be done twice is worth it from two files on.

@@ -58,6 +58,10 @@ fn a_plan_tells_and_changes_nothing() -> Result {
     let refused = scene.seal(&["rotate", "--plan", "tree"])?;
     assert_eq!((refused.code, lines(&refused.stdout, "would")), (Some(8), 0));
     assert!(contents(&scene)? == before);
+    // What is done is not told as a plan too: one record a file.
+    let done = scene.must(&["updatekeys", "--yes", "--json", "tree"])?;
+    assert_eq!(lines(&done, "{\"action\":\"updated\""), FILES);
+    assert_eq!(lines(&done, "{"), FILES);
     Ok(())
 }
 

@@ -72,7 +72,7 @@ impl UpdateKeys {
                 crate::files::write_stdout(plan.in_words_of_sops().as_bytes())?;
                 continue;
             }
-            if bench.ui.manner().json {
+            if self.plan && bench.ui.manner().json {
                 let changes = plan.changes.join(", ");
                 bench.ui.report("would update", path, Some(&changes))?;
                 continue;

@@ -45,6 +45,17 @@ pub(crate) enum Undo {
 #[must_use]
 pub(crate) struct Pending(u64);
 
+impl Pending {
+    /// Undoes it now, in one step that no signal can split.
+    pub(crate) fn undo(self) {
+        let mut registry = registry();
+        let found = registry.pending.iter().position(|(id, _)| *id == self.0);
+        if let Some(at) = found {
+            run(registry.pending.remove(at).1);
+        }
+    }
+}
+
 impl Drop for Pending {
     fn drop(&mut self) {
         registry().pending.retain(|(id, _)| *id != self.0);
@@ -245,6 +256,17 @@ mod tests {
         );
         let is_b = |undo: &Undo| matches!(undo, Undo::Folder(path) if path.ends_with("b"));
         assert!(!registry().pending.iter().any(|(_, undo)| is_b(undo)));
+    }
+
+    #[test]
+    fn what_is_undone_is_not_registered_any_more() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let inner = dir.path().join("d");
+        let made = guard(Undo::Folder(inner.clone()), || fs::create_dir(&inner));
+        let (pending, ()) = made.expect("made");
+        let id = pending.0;
+        pending.undo();
+        assert!(!inner.exists() && !held(id));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rustix::termios::{LocalModes, OptionalActions, Termios};
+use rustix::termios::{LocalModes, OptionalActions};
 use secret::SecretBytes;
 
 use crate::error::{self, Code, Error, Result};
@@ -190,18 +190,17 @@ impl Ui {
         };
         let terminal = std::fs::File::open("/dev/tty").map_err(|cause| none(&cause))?;
         let modes = rustix::termios::tcgetattr(&terminal).map_err(|errno| none(&errno.into()))?;
-        let shown = modes.clone();
-        // A signal in the middle puts the echo back.
-        let keep =
-            interrupt::guard(Undo::Terminal(Box::new(modes)), || Ok(())).map_err(|cause| none(&cause))?;
         // What is typed ahead must not show either: the echo goes before the question comes.
-        let mut hidden = shown.clone();
+        let mut hidden = modes.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
-        let set = |modes: &Termios| rustix::termios::tcsetattr(&terminal, OptionalActions::Now, modes);
-        set(&hidden).map_err(|errno| none(&errno.into()))?;
+        let hide =
+            || rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &hidden).map_err(io::Error::from);
+        // A signal in the middle puts the echo back.
+        let (hiding, ()) =
+            interrupt::guard(Undo::Terminal(Box::new(modes)), hide).map_err(|cause| none(&cause))?;
         let typed = self.around_bar(|| rpassword::prompt_password(escape::escape(question)));
-        let _ = set(&shown);
-        drop(keep);
+        // In one step: a SIGCONT between the echo and the end of its guard would take the echo away for good.
+        hiding.undo();
         match typed {
             Ok(typed) => Ok(SecretBytes::new(typed.into_bytes())),
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {

@@ -325,7 +325,7 @@ impl Workbench {
             .block_on(self.keyring.wrap(groups, threshold, key, &now, &mut random))
             .map_err(|failure| {
                 Error::report(Code::NoEncryptionKey, &failure.to_string()).hint(
-                    "correct or remove that recipient: what is sealed must open for everyone who is named",
+                    "what is sealed must open for everyone who is named: put right what stands above, or remove that recipient",
                 )
             })?;
         let mut metadata = Metadata::new(wrapped.groups, rules, now, VERSION.to_owned());
@@ -431,7 +431,7 @@ fn metadata_error(path: &Path, error: &sops::MetadataError) -> Error {
         _ => Code::Read,
     };
     Error::new(code, error.to_string()).file(path).hint(
-        "the `sops` block was edited, cut off or merged: `git checkout HEAD -- FILE` takes the last version",
+        "the `sops` block was edited, cut off or merged: `git diff HEAD -- FILE` shows what changed, `git checkout HEAD -- FILE` drops it",
     )
 }
 
@@ -456,7 +456,7 @@ impl From<(&Path, sops::Error)> for Error {
             E::Value { at, path, why } => Self::new(Code::DecryptTree, why.to_string())
                 .at(at)
                 .path(path)
-                .hint("compare with the last version in git, which `git checkout HEAD -- FILE` takes back"),
+                .hint("`git diff HEAD -- FILE` shows what changed, `git checkout HEAD -- FILE` drops it"),
             E::Unsealed { at, path } => {
                 Self::new(Code::DecryptTree, "plaintext stands where a sealed value is due")
                     .at(at)

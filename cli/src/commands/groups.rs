@@ -121,7 +121,8 @@ fn check(groups: &[Vec<MasterKey>], threshold: Option<u8>) -> Result<()> {
         return Err(Error::new(
             Code::Generic,
             "the last group cannot be deleted: nobody could open the file",
-        ));
+        )
+        .hint("`seal groups add` adds the one that is to stay"));
     }
     match threshold.map(usize::from) {
         Some(threshold) if groups.len() > 1 && threshold < 2 => Err(Error::new(

@@ -25,7 +25,7 @@ pub(crate) fn block(source: &[u8], tree: &Tree) -> Result<Option<Value>, Error> 
     if let Some((second, _)) = blocks.next() {
         let first = Position::of(source, span.start as usize).line;
         let why = format!(
-            "a second `sops` block; the first stands in line {first}: a merge may have kept both, and one must go"
+            "a second `sops` block; the first stands in line {first}: a merge may have kept both, and only the one that belongs to these values opens the file"
         );
         return Err(Error::syntax(source, second.start as usize, why));
     }

@@ -493,7 +493,7 @@ impl<'a> Reader<'a> {
         };
         let node = self.builder.get(root);
         if !matches!(node, Node::Map { .. }) {
-            let why = "the document is not a map; only a map can be sealed";
+            let why = "the document is not a map; only a map can be sealed, so put it below a key";
             return Err(self.refuse(node.span().start as usize, why));
         }
         self.builder.root(root);

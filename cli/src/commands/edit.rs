@@ -124,11 +124,18 @@ impl Edit {
         recipe: &dyn Fn(&Path) -> Result<Recipe>,
     ) -> Result<(Subject, SecretBytes)> {
         if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            let recipe = recipe(path)?;
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-                return Err(Error::new(Code::NoFile, "no such folder").file(folder));
+                // Sops finds it out when it writes.
+                let code = if bench.as_sops() {
+                    Code::Write
+                } else {
+                    Code::NoFile
+                };
+                return Err(Error::new(code, "no such folder").file(folder));
             }
-            return Ok((Subject::New(recipe(path)?), template(format)));
+            return Ok((Subject::New(recipe), template(format)));
         }
         let source = files::read(path, bench.global.max_size)?;
         let file = bench

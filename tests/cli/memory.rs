@@ -98,6 +98,10 @@ fn look(scene: &Scene, arguments: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
     while !scene.path("waits").exists() && start.elapsed() < Duration::from_secs(20) {
         std::thread::sleep(Duration::from_millis(10));
     }
+    assert!(
+        scene.path("waits").exists(),
+        "{arguments:?}: the child did not start"
+    );
     // The child runs before its parent has cleaned up.
     std::thread::sleep(Duration::from_millis(300));
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id()))?;

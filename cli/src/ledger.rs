@@ -13,6 +13,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Code, Error, Result};
@@ -24,6 +25,7 @@ pub(crate) struct Ledger {
     path: PathBuf,
     file: File,
     done: HashSet<Hash>,
+    last_note: Option<Timestamp>,
 }
 
 impl Ledger {
@@ -42,6 +44,10 @@ impl Ledger {
                 .file(&path)
                 .cause(&cause)
         };
+        let last_note = fs::metadata(&path).and_then(|found| found.modified()).ok();
+        let last_note = last_note
+            .filter(|_| resume)
+            .and_then(|time| Timestamp::try_from(time).ok());
         let notes = match fs::read(&path) {
             Ok(notes) if resume => notes,
             Err(cause) if resume && cause.kind() == io::ErrorKind::NotFound => {
@@ -65,7 +71,17 @@ impl Ledger {
         };
         let file = open().map_err(failed)?;
         let done = done.iter().copied().collect();
-        Ok(Self { path, file, done })
+        Ok(Self {
+            path,
+            file,
+            done,
+            last_note,
+        })
+    }
+
+    /// When the run before that goes on noted something last, in UTC.
+    pub(crate) fn last_note(&self) -> Option<String> {
+        Some(self.last_note?.strftime("%Y-%m-%d %H:%M UTC").to_string())
     }
 
     /// Whether `content` is what the run before made of a file.

@@ -43,6 +43,12 @@ fn a_plan_tells_and_changes_nothing() -> Result {
     let before = contents(&scene)?;
     let told = scene.must(&["rotate", "--plan", "tree"])?;
     assert_eq!(lines(&told, "would rotate tree/"), FILES);
+    let third = &crate::scene::people()?[2].recipient;
+    let told = scene.must(&["rotate", "--plan", "--add-age", third, "tree/0/f0.yaml"])?;
+    assert_eq!(
+        String::from_utf8(told)?,
+        format!("would rotate tree/0/f0.yaml (+ {third})\n")
+    );
     assert_eq!(
         lines(&scene.must(&["updatekeys", "--plan", "tree"])?, "in order"),
         FILES
@@ -110,6 +116,11 @@ fn a_rotation_that_was_killed_goes_on() -> Result {
     }
     // Each thread may have been killed between a file and its note.
     assert!(twice <= 2, "{twice} files were done twice");
+    assert!(
+        on.err().contains("going on with the run that ended at 20"),
+        "{}",
+        on.err()
+    );
     let done = lines(&on.stdout, "done before");
     assert!(done + 3 >= FILES / 3, "{done}");
     assert_eq!(done + lines(&on.stdout, "rotated"), FILES);

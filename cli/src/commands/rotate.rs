@@ -7,7 +7,7 @@ use crate::args::{ChangeArgs, InputFormat};
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Target};
 use crate::ledger::Ledger;
-use crate::rekey::{change, groups_of_file, renewed};
+use crate::rekey::{change, changes, groups_of_file, renewed};
 use crate::walk::{Walk, is_document};
 use crate::workbench::{OpenFile, Workbench, new_data_key};
 
@@ -51,7 +51,7 @@ pub(crate) struct Rotate {
 impl Rotate {
     pub(crate) fn run(self, bench: &Workbench) -> Result<ExitCode> {
         let walk = Walk::over(&self.files, &is_document, &[]);
-        let ledger = self.ledger(walk.files.len())?;
+        let ledger = self.ledger(bench, walk.files.len())?;
         let done = bench.for_each(&walk.files, |bench, found| {
             self.one(bench, &found.path, found.explicit, ledger.as_ref())
         })?;
@@ -69,8 +69,8 @@ impl Rotate {
     }
 
     /// Where the run is noted: what would be done twice is worth it from two files on.
-    fn ledger(&self, files: usize) -> Result<Option<Ledger>> {
-        if self.plan || (files < 2 && !self.resume) {
+    fn ledger(&self, bench: &Workbench, files: usize) -> Result<Option<Ledger>> {
+        if self.plan || files == 0 || (files == 1 && !self.resume) {
             return Ok(None);
         }
         let flags = format!("{:?} {:?}", self.changes.added()?, self.changes.removed()?);
@@ -82,9 +82,19 @@ impl Rotate {
         let mut words: Vec<&[u8]> = vec![b"rotate", flags.as_bytes()];
         words.extend(paths.iter().map(|path| path.as_os_str().as_encoded_bytes()));
         match Ledger::open(&words, self.resume) {
-            // Nobody asked for it yet.
-            Err(_) if !self.resume => Ok(None),
-            ledger => ledger.map(Some),
+            Err(error) if !self.resume => {
+                bench.ui.hint(&format!("this run could not be resumed: {error}"));
+                Ok(None)
+            }
+            ledger => {
+                let ledger = ledger?;
+                if let Some(time) = ledger.last_note() {
+                    bench
+                        .ui
+                        .hint(&format!("going on with the run that ended at {time}"));
+                }
+                Ok(Some(ledger))
+            }
         }
     }
 
@@ -121,9 +131,9 @@ impl Rotate {
             );
         }
         let Some(target) = target else {
-            let count = groups.iter().flatten().count();
-            let detail = format!("for {count} recipient{}", if count == 1 { "" } else { "s" });
-            return bench.ui.report("would rotate", path, Some(&detail));
+            let changes = changes(&file.metadata, &groups, file.metadata.shamir_threshold).join(", ");
+            let detail = Some(changes.as_str()).filter(|changes| !changes.is_empty());
+            return bench.ui.report("would rotate", path, detail);
         };
         let OpenFile { metadata, opened, .. } = bench.open(path, file, self.ignore_mac, true)?;
         let key = new_data_key()?;

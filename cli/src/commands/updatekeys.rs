@@ -1,15 +1,14 @@
 //! `seal updatekeys`: the recipients that the policy wants now.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sops::{MasterKey, Metadata};
+use sops::MasterKey;
 
 use crate::args::InputFormat;
 use crate::error::{Code, Error, Result};
 use crate::files::Target;
-use crate::rekey::rekeyed;
+use crate::rekey::{changes, name, rekeyed};
 use crate::walk::{Walk, is_document};
 use crate::workbench::Workbench;
 
@@ -191,86 +190,5 @@ impl Plan {
             }
         }
         out
-    }
-}
-
-/// A recipient as it is told.
-fn name(entry: &sops::KeyEntry) -> String {
-    let key = entry.master_key().map(MasterKey::to_string);
-    key.unwrap_or_else(|| format!("{} (of a kind that this program does not know)", entry.kind()))
-}
-
-/// What differs between the recipients of a file and those of a rule, a line each.
-fn changes(metadata: &Metadata, wanted: &[Vec<MasterKey>], threshold: Option<u8>) -> Vec<String> {
-    let mut lines = Vec::new();
-    let count = metadata.groups.len().max(wanted.len());
-    for number in 0..count {
-        let present: BTreeSet<String> = metadata
-            .groups
-            .get(number)
-            .into_iter()
-            .flatten()
-            .map(name)
-            .collect();
-        let wanted: BTreeSet<String> = wanted
-            .get(number)
-            .into_iter()
-            .flatten()
-            .map(ToString::to_string)
-            .collect();
-        let group = if count > 1 {
-            format!("group {}: ", number + 1)
-        } else {
-            String::new()
-        };
-        lines.extend(wanted.difference(&present).map(|key| format!("{group}+ {key}")));
-        lines.extend(present.difference(&wanted).map(|key| format!("{group}- {key}")));
-    }
-    let quorum = |threshold: Option<u8>, groups: usize| match threshold {
-        Some(threshold) if groups > 1 => usize::from(threshold),
-        _ => groups,
-    };
-    let before = quorum(metadata.shamir_threshold, metadata.groups.len());
-    let after = quorum(threshold, wanted.len());
-    if before != after {
-        lines.push(format!("groups needed to open the file: {before} -> {after}"));
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn age(name: &str) -> MasterKey {
-        MasterKey::Age {
-            recipient: name.to_owned(),
-        }
-    }
-
-    fn metadata(groups: &[&[&str]]) -> Metadata {
-        let entry = |name: &&str| sops::KeyEntry::new(age(name), String::new(), String::new());
-        let groups = groups
-            .iter()
-            .map(|group| group.iter().map(entry).collect())
-            .collect();
-        Metadata::new(groups, sops::Rules::default(), String::new(), String::new())
-    }
-
-    #[test]
-    fn who_comes_and_who_goes_is_told_group_by_group() {
-        let file = metadata(&[&["a", "b"], &["c"]]);
-        let same = [vec![age("b"), age("a")], vec![age("c")]];
-        assert!(changes(&file, &same, None).is_empty());
-        let other = [vec![age("a"), age("d")]];
-        assert_eq!(
-            changes(&file, &other, None),
-            [
-                "group 1: + d",
-                "group 1: - b",
-                "group 2: - c",
-                "groups needed to open the file: 2 -> 1"
-            ]
-        );
     }
 }

@@ -46,13 +46,19 @@ impl Scene {
     /// The same, and `seal` holds the identities of these people.
     pub fn with_identities(policy: &str, holders: &[usize]) -> Result<Self> {
         let folder = TempDir::with_prefix("sealwright-scene-")?;
+        let seal = tool(env!("CARGO_BIN_EXE_seal"), folder.path(), holders)?;
+        let scene = Self { folder, seal };
+        scene.policy(policy)?;
+        Ok(scene)
+    }
+
+    /// Another policy.
+    pub fn policy(&self, policy: &str) -> Result {
         let mut text = policy.to_owned();
         for (number, person) in people()?.iter().enumerate() {
             text = text.replace(&format!("PERSON{number}"), &person.recipient);
         }
-        std::fs::write(folder.path().join(".sops.yaml"), text)?;
-        let seal = tool(env!("CARGO_BIN_EXE_seal"), folder.path(), holders)?;
-        Ok(Self { folder, seal })
+        Ok(self.write(".sops.yaml", text)?)
     }
 
     /// The folder.

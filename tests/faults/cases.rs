@@ -21,6 +21,11 @@ pub enum Command {
     Set,
     Unset,
     Rotate,
+    /// With `sed -i` as the editor.
+    Edit,
+    UpdateKeys,
+    GroupsAdd,
+    GroupsDelete,
 }
 
 /// Where the file stands, and what is around it.
@@ -50,13 +55,17 @@ pub struct Case {
     pub values: usize,
 }
 
-const COMMANDS: [Command; 6] = [
+const COMMANDS: [Command; 10] = [
     Command::Seal,
     Command::Encrypt,
     Command::Decrypt,
     Command::Set,
     Command::Unset,
     Command::Rotate,
+    Command::Edit,
+    Command::UpdateKeys,
+    Command::GroupsAdd,
+    Command::GroupsDelete,
 ];
 const KINDS: [Kind; 5] = [Kind::Yaml, Kind::Json, Kind::Dotenv, Kind::Ini, Kind::Binary];
 
@@ -86,7 +95,13 @@ pub fn all() -> Vec<Case> {
         }
         add(Kind::Yaml, Around::Nothing, BIG);
         add(Kind::Binary, Around::Nothing, BIG);
-        if matches!(command, Command::Seal | Command::Decrypt | Command::Rotate) {
+        let many = [
+            Command::Seal,
+            Command::Decrypt,
+            Command::Rotate,
+            Command::UpdateKeys,
+        ];
+        if many.contains(&command) {
             add(Kind::Yaml, Around::Tree, 20);
         }
     }
@@ -99,6 +114,16 @@ impl Case {
         self.values >= BIG
     }
 
+    /// Whether it meets code that no case before it meets: one of these is enough for every push.
+    pub fn is_first(&self) -> bool {
+        let new_block_only = matches!(
+            self.command,
+            Command::UpdateKeys | Command::GroupsAdd | Command::GroupsDelete
+        );
+        let other_kind = matches!(self.kind, Kind::Json | Kind::Ini | Kind::Binary);
+        !new_block_only || (!other_kind && self.around != Around::HardLink)
+    }
+
     /// The kinds of the files that the command is to change, in the order of their names.
     pub fn kinds(&self) -> Vec<Kind> {
         if self.around == Around::Tree {
@@ -108,7 +133,7 @@ impl Case {
         }
     }
 
-    /// The command line, without the file.
+    /// The command line, without the file; `VALUE` stands for a file with a value, `OTHER` for a recipient.
     pub fn arguments(&self) -> (&'static [&'static str], Vec<&'static str>) {
         match self.command {
             Command::Seal => (&["-q"], vec![]),
@@ -117,9 +142,23 @@ impl Case {
             Command::Set => (&["set", "-q"], vec![self.kind.paths().0, "--value-file", "VALUE"]),
             Command::Unset => (&["unset", "-q"], vec![self.kind.paths().1]),
             Command::Rotate => (&["rotate", "-q"], vec![]),
+            Command::Edit => (&["edit", "-q"], vec![]),
+            Command::UpdateKeys => (&["updatekeys", "-q", "--yes"], vec![]),
+            Command::GroupsAdd => (&["groups", "-q", "add", "--file"], vec!["--age", "OTHER"]),
+            Command::GroupsDelete => (&["groups", "-q", "delete", "--file"], vec!["1", THRESHOLD, "1"]),
+        }
+    }
+
+    /// The command line of an editor that changes the file once, and then never again.
+    pub fn editor(&self) -> &'static str {
+        match self.kind {
+            Kind::Binary => "sed -i -e '1s/^new//' -e '1s/^/new/'",
+            _ => "sed -i 's/value 7 /changed 7 /'",
         }
     }
 }
+
+const THRESHOLD: &str = "--shamir-secret-sharing-threshold";
 
 impl Command {
     /// Whether the file is sealed before.
@@ -134,7 +173,12 @@ impl Command {
 
     /// Whether the plaintext is another one after.
     pub fn changes(self) -> bool {
-        matches!(self, Self::Set | Self::Unset)
+        matches!(self, Self::Set | Self::Unset | Self::Edit)
+    }
+
+    /// Whether it can be done again, with another result.
+    pub fn adds(self) -> bool {
+        self == Self::GroupsAdd
     }
 
     /// The exit code of the command on a file on which it has been done already.
@@ -145,7 +189,9 @@ impl Command {
             Self::Decrypt if kind == Kind::Binary => 2,
             Self::Decrypt => 1,
             Self::Unset => 91,
-            Self::Seal | Self::Set | Self::Rotate => 0,
+            Self::Edit => 200,
+            Self::GroupsDelete => 1,
+            Self::Seal | Self::Set | Self::Rotate | Self::UpdateKeys | Self::GroupsAdd => 0,
         }
     }
 }

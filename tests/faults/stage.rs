@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use support::canary::Canary;
 use support::run::{Output, Tool};
+use tempfile::TempDir;
 
 use crate::cases::{Around, Case, Command, Kind};
-use crate::scene::{EVERYTHING, Result, Scene, ended};
+use crate::scene::{EVERYTHING, Result, Scene, ended, people};
 
 /// What a killed run left.
 const LEFT_OVER: &str = ".seal-tmp-0123456789abcdef0123456789abcdef";
@@ -28,8 +29,8 @@ struct Target {
     /// Where it really stands, below the folder.
     path: PathBuf,
     old: Vec<u8>,
-    /// The plaintext after the command.
-    after: Vec<u8>,
+    /// The plaintext after the command, and who the file is sealed for.
+    after: (Vec<u8>, Vec<String>),
 }
 
 /// The folder, and what belongs in it.
@@ -38,12 +39,28 @@ pub struct Stage {
     scene: Scene,
     canary: Canary,
     targets: Vec<Target>,
+    /// In memory, for what an editor is given.
+    memory: TempDir,
+    /// A recipient that a command may name.
+    other: String,
 }
+
+/// Two groups, of which a file under the policy afterwards has one.
+const GROUPS: &str = "creation_rules:\n  - path_regex: .\n    shamir_threshold: 2\n    key_groups:\n      \
+                      - age: [PERSON0]\n      - age: [PERSON1]\n";
+/// One recipient more than before.
+const MORE: &str = "creation_rules:\n  - path_regex: .\n    age: PERSON0,PERSON1\n";
 
 impl Stage {
     /// Sets the scene and lets the command run once without a fault, which tells what it makes of the files.
     pub fn new(case: Case) -> Result<Self> {
-        let scene = Scene::new(EVERYTHING)?;
+        let scene = Scene::with_identities(
+            match case.command {
+                Command::GroupsDelete => GROUPS,
+                _ => EVERYTHING,
+            },
+            &[0, 1],
+        )?;
         let canary = Canary::new(80);
         fs::create_dir_all(scene.path("home/tmp"))?;
         scene.write("value", "\"new\"")?;
@@ -58,15 +75,20 @@ impl Stage {
             targets.push(Target {
                 path: place(&case, kind, number),
                 old: scene.read(&name)?,
-                after: plain,
+                after: (plain, Vec::new()),
             });
             fs::remove_file(scene.path(&name))?;
+        }
+        if case.command == Command::UpdateKeys {
+            scene.policy(MORE)?;
         }
         let mut stage = Self {
             case,
             scene,
             canary,
             targets,
+            memory: TempDir::with_prefix_in("sealwright-fault-", "/dev/shm")?,
+            other: people()?[1].recipient.clone(),
         };
         stage.learn()?;
         Ok(stage)
@@ -92,7 +114,7 @@ impl Stage {
         for number in 0..self.targets.len() {
             let after = self.opened(&self.folder().join(&self.targets[number].path))?;
             let target = &mut self.targets[number];
-            let changed = after != target.after;
+            let changed = after.0 != target.after.0;
             if changed != self.case.command.changes() {
                 return Err(format!("{:?}: the plaintext changed: {changed}", self.case).into());
             }
@@ -126,8 +148,11 @@ impl Stage {
 
     fn tool(&self) -> io::Result<Tool> {
         let home = self.scene.path("home");
-        let tool = self.scene.tool(env!("CARGO_BIN_EXE_seal"), &[0]);
+        let tool = self.scene.tool(env!("CARGO_BIN_EXE_seal"), &[0, 1]);
         let tool = tool.map_err(io::Error::other)?;
+        let tool = tool
+            .env("XDG_RUNTIME_DIR", self.memory.path())
+            .env("EDITOR", self.case.editor());
         Ok(tool.env("TMPDIR", home.join("tmp")).env("HOME", &home).dir(home))
     }
 
@@ -138,6 +163,7 @@ impl Stage {
         arguments.push(self.named().into());
         arguments.extend(after.into_iter().map(|argument| match argument {
             "VALUE" => value.clone().into_os_string(),
+            "OTHER" => self.other.clone().into(),
             other => other.into(),
         }));
         arguments
@@ -220,20 +246,34 @@ impl Stage {
         }
     }
 
-    /// The plaintext of a file after the command.
-    fn opened(&self, path: &Path) -> io::Result<Vec<u8>> {
+    /// The plaintext of a file after the command, and for whom it is sealed, in the order of the file.
+    fn opened(&self, path: &Path) -> io::Result<(Vec<u8>, Vec<String>)> {
+        let bytes = fs::read(path)?;
         if !self.case.command.seals() {
-            return fs::read(path);
+            return Ok((bytes, Vec::new()));
         }
         let output = self.tool()?.run(["decrypt".as_ref(), path])?;
         if output.success() {
-            Ok(output.stdout)
+            Ok((output.stdout, recipients(&bytes)))
         } else {
             Err(io::Error::other(format!(
                 "the new file does not open: {}",
                 ended(&output)
             )))
         }
+    }
+
+    /// The folder that an editor was given, if it is still there. Nobody else may look into it.
+    pub fn in_memory(&self) -> io::Result<Option<PathBuf>> {
+        let mut left = None;
+        for entry in fs::read_dir(self.memory.path())? {
+            let path = entry?.path();
+            if mode(&path)? != 0o700 {
+                return Err(io::Error::other(format!("{} is open to others", path.display())));
+            }
+            left = Some(path);
+        }
+        Ok(left)
     }
 
     /// What stands in the folder and does not belong there: nothing but temporary files of ours.
@@ -267,7 +307,8 @@ impl Stage {
             .iter()
             .map(|target| self.state(target))
             .collect::<io::Result<Vec<_>>>()?;
-        let as_prepared = !before.contains(&State::New) && self.left_over()?.is_empty();
+        let nothing_left = self.left_over()?.is_empty() && self.in_memory()?.is_none();
+        let as_prepared = !before.contains(&State::New) && nothing_left;
         if as_prepared && self.case.around != Around::LeftOver {
             // Nothing changed: the run without a fault showed what comes next.
             return Ok(());
@@ -275,6 +316,9 @@ impl Stage {
         let done = before == [State::New];
         if done && self.case.command == Command::Encrypt && self.case.kind == Kind::Binary {
             // As with SOPS, whatever a binary file holds can be sealed: also a sealed file.
+            return Ok(());
+        }
+        if done && self.case.command.adds() {
             return Ok(());
         }
         if self.case.around == Around::ReadOnly {
@@ -292,6 +336,9 @@ impl Stage {
         let states = self.states(&output)?;
         if states.contains(&State::Old) {
             return Err(io::Error::other("the next run left an old file"));
+        }
+        if self.in_memory()?.is_some() {
+            return Err(io::Error::other("the next run left plaintext in memory"));
         }
         let mut left = self.left_over()?;
         if done {
@@ -318,6 +365,14 @@ fn place(case: &Case, kind: Kind, number: usize) -> PathBuf {
 
 fn mode(path: &Path) -> io::Result<u32> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o7777)
+}
+
+/// The recipients that a sealed file names.
+fn recipients(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let named = words.filter(|word| word.len() == 62 && word.starts_with("age1"));
+    named.map(str::to_owned).collect()
 }
 
 /// All that stands below a folder, but for folders.

@@ -73,6 +73,8 @@ pub struct Sweep {
     spread: usize,
     /// From which of them on.
     from: usize,
+    /// Whether the programs that it starts are met, too.
+    children: bool,
     /// Runs after which the sweep gives up: a program that never ends cleanly.
     at_most: usize,
 }
@@ -117,6 +119,7 @@ impl Sweep {
             plan: Plan::UntilClean,
             spread: usize::MAX,
             from: 0,
+            children: true,
             at_most: 10_000,
         })
     }
@@ -136,6 +139,12 @@ impl Sweep {
     /// Begins the spread at another of the planned calls, so that several small sweeps meet different ones.
     pub fn from(mut self, number: usize) -> Self {
         self.from = number;
+        self
+    }
+
+    /// Only calls of the program's first thread: what it starts, such as an editor, is left alone.
+    pub fn alone(mut self) -> Self {
+        self.children = false;
         self
     }
 
@@ -203,7 +212,10 @@ impl Sweep {
     }
 
     /// One run with one fault; `None` if the program never came to that call.
-    fn inject(
+    ///
+    /// # Errors
+    /// If the run cannot be made.
+    pub fn inject(
         &self,
         injection: &Injection,
         tool: &Tool,
@@ -243,24 +255,51 @@ impl Sweep {
         tool: &Tool,
         arguments: &[OsString],
     ) -> io::Result<(Output, String)> {
-        let log = tempfile::NamedTempFile::new()?;
-        // `?` before a name: not every machine has every call (arm64 has no `open`).
-        let calls = calls
-            .split(',')
-            .map(|call| format!("?{call}"))
-            .collect::<Vec<_>>()
-            .join(",");
-        let mut wrapper: Vec<OsString> = vec![self.strace.clone().into(), "-f".into(), "-qq".into()];
-        wrapper.extend(["-s", "4096", "-e"].map(OsString::from));
-        wrapper.push(format!("trace={calls}").into());
-        wrapper.extend(options.iter().map(OsString::from));
-        wrapper.extend([OsStr::new("-o"), log.path().as_os_str(), OsStr::new("--")].map(OsStr::to_owned));
-        let output = capture(tool.wrapped(&wrapper, arguments), &[], tool.time_limit())?;
-        Ok((
-            output,
-            String::from_utf8_lossy(&std::fs::read(log.path())?).into_owned(),
-        ))
+        trace(&self.strace, self.children, calls, options, tool, arguments)
     }
+}
+
+/// Runs the program once, without a fault, and returns what it did and its calls of these names (`all` for all), one a
+/// line, with the paths behind file descriptors.
+///
+/// # Errors
+/// If there is no `strace`, or the run cannot be made.
+pub fn record(calls: &[&str], tool: &Tool, arguments: &[OsString]) -> io::Result<(Output, String)> {
+    let strace = peers::strace().map_err(io::Error::other)?;
+    trace(&strace, true, &calls.join(","), &["-y"], tool, arguments)
+}
+
+/// One run under `strace`. Every line of the trace begins with the number of a thread.
+fn trace(
+    strace: &Path,
+    children: bool,
+    calls: &str,
+    options: &[&str],
+    tool: &Tool,
+    arguments: &[OsString],
+) -> io::Result<(Output, String)> {
+    let log = tempfile::NamedTempFile::new()?;
+    // `?` before a name: not every machine has every call (arm64 has no `open`).
+    let calls = calls
+        .split(',')
+        .map(|call| format!("?{call}"))
+        .collect::<Vec<_>>()
+        .join(",");
+    let mut wrapper: Vec<OsString> = vec![strace.into(), "-qq".into()];
+    if children {
+        wrapper.push("-f".into());
+    }
+    wrapper.extend(["-s", "4096", "-e"].map(OsString::from));
+    wrapper.push(format!("trace={calls}").into());
+    wrapper.extend(options.iter().map(OsString::from));
+    wrapper.extend([OsStr::new("-o"), log.path().as_os_str(), OsStr::new("--")].map(OsStr::to_owned));
+    let output = capture(tool.wrapped(&wrapper, arguments), &[], tool.time_limit())?;
+    let trace = String::from_utf8_lossy(&std::fs::read(log.path())?).into_owned();
+    if children {
+        return Ok((output, trace));
+    }
+    // Of one thread alone strace writes no number.
+    Ok((output, trace.lines().map(|line| format!("0 {line}\n")).collect()))
 }
 
 /// Reads lines such as `4711 openat(AT_FDCWD</work>, "secrets.yaml", O_RDONLY) = 3</work/secrets.yaml>`.

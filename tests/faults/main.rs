@@ -3,6 +3,8 @@
 mod cases;
 mod concurrent;
 mod crash;
+mod editors;
+mod locks;
 mod races;
 #[path = "../cli/scene.rs"]
 #[allow(dead_code, reason = "shared with suites that need other parts of it")]

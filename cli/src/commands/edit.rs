@@ -63,6 +63,8 @@ enum Subject {
         kept: Option<(Reuse, BlockText)>,
         /// What is shown below the text, if it is to be.
         shown: Option<Value>,
+        /// The whole file, to notice any change of it: of a clear value, a recipient or a comment, too.
+        source: SecretBytes,
     },
     /// A file to be made.
     New(Recipe),
@@ -138,8 +140,9 @@ impl Edit {
             return Ok((Subject::New(recipe), template(format)));
         }
         let source = files::read(path, bench.global.max_size)?;
+        let copy = SecretBytes::copy_from(source.expose());
         let file = bench
-            .read_sealed(path, format, source)?
+            .read_sealed(path, format, copy)?
             .ok_or_else(|| super::not_sealed(path))?;
         super::recipients::check(bench, path, &file.metadata, &[], &self.accept_recipient)?;
         let shown = match self.show_block && format != Format::Binary {
@@ -163,6 +166,7 @@ impl Edit {
             key,
             kept: opened.kept,
             shown,
+            source,
         };
         Ok((subject, text))
     }
@@ -187,15 +191,15 @@ fn seal(
             key,
             kept,
             shown,
+            source,
         }) => {
             let text = match shown {
                 Some(shown) => block::take_away(bench, path, format, text, shown)?,
                 None => text,
             };
             let document = bench.parse_plain(path, format, text)?;
-            let (target, source) = Target::open(path, bench.global.max_size)?;
-            let now = bench.read_sealed(path, format, source)?;
-            if now.is_none_or(|now| now.metadata.mac != metadata.mac) {
+            let (target, now) = Target::open(path, bench.global.max_size)?;
+            if now.expose() != source.expose() {
                 return Err(Error::new(Code::Write, "changed on disk while it was edited").file(path));
             }
             let sealed = bench.seal_document(path, &document, (**metadata).clone(), key, kept.take())?;

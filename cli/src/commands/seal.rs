@@ -130,6 +130,14 @@ impl Seal {
             .file(path));
         }
         let (target, source) = Target::open(path, bench.global.max_size)?;
+        // Somebody may have sealed it between the look and the lock.
+        if super::looks_sealed(format, source.expose()) {
+            let copy = SecretBytes::copy_from(source.expose());
+            if let Some(file) = bench.read_sealed(path, format, copy)? {
+                drop(target);
+                return self.sealed(bench, path, format, file, repository);
+            }
+        }
         let sealed = bench.seal_new(path, format, source, &recipe_of(&rule))?;
         if sealed.count == 0 {
             if found.explicit {
@@ -167,9 +175,13 @@ impl Seal {
         let error = if changed.is_empty() {
             match bench.open_with(path, file, key, false, true) {
                 Ok(open) if open.metadata.integrity.is_some() => return Ok(Outcome::InOrder),
-                Ok(open) => {
+                Ok(_) => {
+                    // Once more, under the lock: what is written stands on what is there then.
                     let (target, source) = Target::open(path, bench.global.max_size)?;
-                    self.unchanged_since(bench, path, format, source, &open.metadata)?;
+                    let file = bench
+                        .read_sealed(path, format, source)?
+                        .ok_or_else(|| super::not_sealed(path))?;
+                    let open = bench.open(path, file, false, true)?;
                     let sealed = bench.seal_again(
                         path,
                         format,
@@ -188,21 +200,6 @@ impl Seal {
             Error::from((path, changed.into_iter().next().unwrap_or(sops::Error::Paths)))
         };
         self.edited(bench, path, format, &metadata, key_again, error, repository)
-    }
-
-    /// Guards against a change between the look and the lock.
-    fn unchanged_since(
-        &self,
-        bench: &Workbench,
-        path: &Path,
-        format: Format,
-        source: SecretBytes,
-        seen: &Metadata,
-    ) -> Result<()> {
-        match bench.read_sealed(path, format, source)? {
-            Some(file) if file.metadata.mac == seen.mac => Ok(()),
-            _ => Err(Error::new(Code::Write, "changed on disk while it was looked at").file(path)),
-        }
     }
 
     /// Seals what differs from the last version that verifies.
@@ -240,6 +237,9 @@ impl Seal {
         let Some(draft) = bench.read_sealed(path, format, source)? else {
             return Err(super::not_sealed(path));
         };
+        if draft.metadata != *metadata {
+            return Err(Error::new(Code::Write, "changed on disk while it was looked at").file(path));
+        }
         let plaintext = bench.open_draft(path, &draft, &key)?;
         let (metadata, kept) = match base {
             Some(base) => (base.metadata, base.opened.kept),

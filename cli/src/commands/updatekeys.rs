@@ -133,7 +133,6 @@ impl UpdateKeys {
                 .iter()
                 .map(|group| group.iter().map(name).collect())
                 .collect(),
-            mac: file.metadata.mac,
             groups: rule.groups,
             threshold,
         }))
@@ -142,9 +141,18 @@ impl UpdateKeys {
     fn apply(&self, bench: &Workbench, path: &Path, plan: &Plan) -> Result<()> {
         let (target, source) = Target::open(path, bench.global.max_size)?;
         let file = bench.read_sealed(path, self.input.of(path), source)?;
-        let Some(file) = file.filter(|file| file.metadata.mac == plan.mac) else {
-            return Err(Error::new(Code::Write, "changed on disk while it was looked at").file(path));
+        let Some(file) = file else {
+            return Err(super::not_sealed(path));
         };
+        // What was shown, and agreed to, is what is done. Other values do not matter.
+        let now = changes(&file.metadata, &plan.groups, plan.threshold);
+        if now.is_empty() {
+            return bench.ui.report("in order", path, None);
+        }
+        if now != plan.changes {
+            let text = "its recipients changed on disk while they were looked at";
+            return Err(Error::new(Code::Write, text).file(path));
+        }
         let bytes = rekeyed(bench, path, file, &plan.groups, plan.threshold)?;
         for text in target.replace(bytes.expose())? {
             bench.ui.warn(Some(path), &text);
@@ -161,8 +169,6 @@ struct Plan {
     present: Vec<Vec<String>>,
     /// In words; none if the file has these recipients already.
     changes: Vec<String>,
-    /// Names the version of the file that was looked at.
-    mac: Option<String>,
 }
 
 impl Plan {

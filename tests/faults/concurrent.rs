@@ -1,4 +1,5 @@
-//! Writers of one file wait for each other: what was acknowledged is there, and every reader sees a whole file.
+//! Writers of one file wait for each other: what was acknowledged is there (CC-01), and every reader sees a whole file,
+//! never an older one than before (CC-02).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +10,18 @@ use crate::scene::{EVERYTHING, Result, Scene, ended};
 /// How many writers there are at once.
 const WRITERS: usize = 100;
 
+/// How many writes a version holds; `None` if it is not the whole of one: the first value, and of some writers the key
+/// with its value.
+fn complete(plain: &[u8]) -> Option<usize> {
+    let plain: serde_json::Value = serde_json::from_slice(plain).ok()?;
+    let values = plain.as_object()?;
+    let known = |(name, value): (&String, &serde_json::Value)| match name.strip_prefix("key") {
+        Some(number) => *value == format!("value {number}"),
+        None => name == "first" && value == "value",
+    };
+    (values.contains_key("first") && values.iter().all(known)).then_some(values.len() - 1)
+}
+
 fn round() -> Result {
     let scene = Scene::new(EVERYTHING)?;
     scene.write("file.json", "{\"first\": \"value\"}\n")?;
@@ -16,7 +29,7 @@ fn round() -> Result {
     let (scene, over) = (&scene, &AtomicBool::new(false));
     let (written, reads) = std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
-            let mut reads = 0;
+            let (mut reads, mut seen) = (0, 0);
             while !over.load(Ordering::Relaxed) {
                 let output = scene
                     .seal(&["decrypt", "file.json"])
@@ -24,6 +37,12 @@ fn round() -> Result {
                 if !output.success() {
                     return Err(format!("a reader met {}", ended(&output)));
                 }
+                let there =
+                    complete(&output.stdout).ok_or_else(|| format!("a torn read: {}", output.out()))?;
+                if there < seen {
+                    return Err(format!("{seen} writes were there, now {there} are"));
+                }
+                seen = there;
                 reads += 1;
             }
             Ok(reads)

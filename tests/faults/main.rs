@@ -4,6 +4,7 @@ mod cases;
 mod concurrent;
 mod crash;
 mod editors;
+mod history;
 mod locks;
 mod races;
 #[path = "../cli/scene.rs"]

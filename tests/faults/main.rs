@@ -6,6 +6,7 @@ mod crash;
 mod editors;
 mod history;
 mod locks;
+mod names;
 mod races;
 #[path = "../cli/scene.rs"]
 #[allow(dead_code, reason = "shared with suites that need other parts of it")]

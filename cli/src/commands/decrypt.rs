@@ -1,5 +1,6 @@
 //! `seal decrypt`: the author's bytes again.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use secret::SecretBytes;
 
 use crate::args::{InputFormat, OutputFormat};
 use crate::error::{Code, Error, Result};
+use crate::escape;
 use crate::files::{self, Access, Existing, OutputDir, Target};
 use crate::walk::{Found, Walk, is_document};
 use crate::workbench::Workbench;
@@ -114,6 +116,9 @@ impl Decrypt {
     /// Every sealed file below the arguments.
     fn many(&self, bench: &Workbench) -> Result<ExitCode> {
         let walk = Walk::over(&self.files, &is_document, &[]);
+        if self.output_dir.is_some() {
+            apart(&walk.files)?;
+        }
         let outputs = match &self.output_dir {
             Some(folder) => Some(OutputDir::open(folder, Access::Private, Existing::Replace)?),
             None => None,
@@ -152,6 +157,18 @@ impl Decrypt {
         }
         bench.ui.report("opened", path, None)
     }
+}
+
+/// Refuses two files that would be written as one: `a.yaml` and `../a.yaml`.
+fn apart(files: &[Found]) -> Result<()> {
+    let mut taken = HashMap::new();
+    for file in files {
+        if let Some(other) = taken.insert(super::below(&file.path), &file.path) {
+            let text = format!("would be written to the same file as {}", escape::path(other));
+            return Err(Error::new(Code::Conflict, text).file(&file.path));
+        }
+    }
+    Ok(())
 }
 
 /// A plaintext in the format that was asked for.

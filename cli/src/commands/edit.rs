@@ -139,7 +139,7 @@ impl Edit {
             }
             return Ok((Subject::New(recipe), template(format)));
         }
-        let source = files::read(path, bench.global.max_size)?;
+        let source = files::read_to_change(path, bench.global.max_size)?;
         let copy = SecretBytes::copy_from(source.expose());
         let file = bench
             .read_sealed(path, format, copy)?

@@ -97,7 +97,7 @@ impl Seal {
     ) -> Result<Outcome> {
         let path = found.path.as_path();
         let format = self.input.of(path);
-        let source = files::read(path, bench.global.max_size)?;
+        let source = files::read_to_change(path, bench.global.max_size)?;
         if super::looks_sealed(format, source.expose())
             && let Some(file) = bench.read_sealed(path, format, source)?
         {

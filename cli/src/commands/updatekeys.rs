@@ -104,7 +104,7 @@ impl UpdateKeys {
     /// What is to become of one file; `None` if it is not sealed and was not named.
     fn plan(&self, bench: &Workbench, path: &Path, explicit: bool) -> Result<Option<Plan>> {
         let format = self.input.of(path);
-        let source = crate::files::read(path, bench.global.max_size)?;
+        let source = crate::files::read_to_change(path, bench.global.max_size)?;
         if !explicit && !super::looks_sealed(format, source.expose()) {
             return Ok(None);
         }

@@ -7,11 +7,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use secret::SecretBytes;
 
-use super::place::{kind, kind_in_words};
+use super::place::{LEADS_TO_ITSELF, kind, kind_in_words};
 use crate::error::{Code, Error, Result};
 
 /// The largest input that is taken, in bytes.
@@ -75,6 +75,28 @@ pub(crate) fn read(path: &Path, cap: Cap) -> Result<SecretBytes> {
         FileType::RegularFile => snapshot(&file, cap).map(|(source, _)| source).map_err(place),
         FileType::Directory => Err(place(Error::new(Code::Read, kind_in_words(&found)))),
         _ => read_stream(&file, cap).map_err(place),
+    }
+}
+
+/// Reads a file that is to be changed in place later: a regular one. Nothing waits for a pipe that nobody writes to.
+///
+/// # Errors
+/// As [`read`], but code 3 for what can only be read: a pipe, a device, a folder, a link that leads to itself.
+pub(crate) fn read_to_change(path: &Path, cap: Cap) -> Result<SecretBytes> {
+    let place = |error: Error| error.file(path);
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let open = || rustix::fs::open(path, flags, Mode::empty());
+    let file = rustix::io::retry_on_intr(open).map_err(|errno| {
+        place(match errno {
+            Errno::LOOP => Error::new(Code::Write, LEADS_TO_ITSELF),
+            Errno::NXIO => Error::new(Code::Write, "is a socket, not a regular file"),
+            errno => cannot_open(&errno.into()),
+        })
+    })?;
+    let found = rustix::fs::fstat(&file).map_err(|errno| place(cannot_read(errno)))?;
+    match kind(&found) {
+        FileType::RegularFile => snapshot(&file, cap).map(|(source, _)| source).map_err(place),
+        _ => Err(place(Error::new(Code::Write, kind_in_words(&found)))),
     }
 }
 

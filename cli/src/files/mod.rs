@@ -3,6 +3,7 @@
 //! - [`Target`]: a file changed in place: locked, read, replaced in one step by a complete new file.
 //! - [`create_fresh`], [`OutputDir`]: new outputs.
 //! - [`read`], [`read_stdin`], [`write_stdout`]: inputs that stay as they are, and the standard streams.
+//! - [`read_to_change`]: a first look at a file that is changed in place later.
 //!
 //! A crash, a full disk or a signal leaves the old file or the new one, never neither and never a part. All
 //! calls are relative to a folder that was opened once, so a folder swapped for a link in between cannot send
@@ -21,7 +22,7 @@ mod target;
 mod temporary;
 
 pub(crate) use fresh::{Access, Existing, OutputDir, create_fresh, write_stdout};
-pub(crate) use input::{Cap, read, read_stdin};
+pub(crate) use input::{Cap, read, read_stdin, read_to_change};
 pub(crate) use target::Target;
 pub(crate) use temporary::is_own as is_own_temporary;
 

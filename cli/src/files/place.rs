@@ -17,6 +17,7 @@ use crate::error::{Code, Error, Result};
 
 /// As many links as Linux follows.
 const MOST_LINKS: usize = 40;
+pub(super) const LEADS_TO_ITSELF: &str = "is a link that leads to itself, or through too many links";
 
 /// The end of a path, after all links.
 pub(super) struct Place {
@@ -64,9 +65,7 @@ impl Place {
             folder = open_folder(&folder, parent).map_err(cannot)?;
             name = last;
         }
-        Err(refused(
-            "is a link that leads to itself, or through too many links",
-        ))
+        Err(refused(LEADS_TO_ITSELF))
     }
 
     /// What stands at the name now.

@@ -6,6 +6,7 @@ mod crash;
 mod editors;
 mod history;
 mod locks;
+mod modes;
 mod names;
 mod races;
 #[path = "../cli/scene.rs"]

@@ -54,6 +54,7 @@ fn new(bench: &Workbench, output: Option<PathBuf>) -> Result<ExitCode> {
 
 /// Makes an identity and adds it to the file of identities, or writes it to a new file.
 pub(super) fn make_identity(output: Option<PathBuf>) -> Result<(PathBuf, String)> {
+    use std::os::unix::fs::DirBuilderExt as _;
     let path = match &output {
         Some(path) => path.clone(),
         None => default_file()?,
@@ -70,7 +71,10 @@ pub(super) fn make_identity(output: Option<PathBuf>) -> Result<(PathBuf, String)
     out.extend_from_slice(identity.expose());
     out.push(b'\n');
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|cause| {
+        // Whoever may write there could put their own identity in the place of this one.
+        let mut folders = std::fs::DirBuilder::new();
+        folders.recursive(true).mode(0o700);
+        folders.create(folder).map_err(|cause| {
             Error::new(Code::Write, "cannot make the folder")
                 .file(folder)
                 .cause(&cause)

@@ -167,6 +167,7 @@ fn permissions_are_kept_whatever_they_are() {
     }
 }
 
+/// FS-08.
 #[test]
 fn attributes_and_access_lists_are_kept() {
     let folder = Folder::new();
@@ -198,6 +199,7 @@ fn attributes_and_access_lists_are_kept() {
     }
 }
 
+/// FS-08.
 #[test]
 fn a_folders_default_access_list_does_not_widen_a_file() {
     let folder = Folder::new();

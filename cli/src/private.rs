@@ -33,16 +33,21 @@ impl PrivateFolder {
             );
         };
         sweep(&place);
-        let failed = |cause: std::io::Error| {
-            Error::new(Code::Write, "cannot make a private folder")
-                .file(&place)
-                .cause(&cause)
-        };
         let mut random = [0; 12];
         getrandom::fill(&mut random)
             .map_err(|_| Error::new(Code::Generic, "the system's random source failed"))?;
         let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = place.join(format!("{PREFIX}{}-{name}", std::process::id()));
+        Self::make(&place, &format!("{PREFIX}{}-{name}", std::process::id()))
+    }
+
+    /// Makes it under a name that must be free: whatever stands there is not taken for it.
+    fn make(place: &Path, name: &str) -> Result<Self> {
+        let failed = |cause: std::io::Error| {
+            Error::new(Code::Write, "cannot make a private folder")
+                .file(place)
+                .cause(&cause)
+        };
+        let path = place.join(name);
         let make = || fs::DirBuilder::new().mode(0o700).create(&path);
         let (pending, ()) = interrupt::guard(Undo::Folder(path.clone()), make).map_err(failed)?;
         Ok(Self {
@@ -121,6 +126,25 @@ mod tests {
         fs::write(path.join("plain"), "x").expect("written");
         drop(folder);
         assert!(!path.exists());
+    }
+
+    /// FS-07.
+    #[test]
+    fn a_name_that_is_taken_is_refused_and_left_alone() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| place.path().join(name);
+        fs::create_dir(path("folder")).expect("made");
+        fs::write(path("folder/planted"), "kept").expect("written");
+        fs::write(path("file"), "kept").expect("written");
+        std::os::unix::fs::symlink("folder", path("link")).expect("linked");
+        std::os::unix::fs::symlink("nowhere", path("dangling")).expect("linked");
+        for name in ["folder", "file", "link", "dangling"] {
+            let error = PrivateFolder::make(place.path(), name).map(|folder| folder.path().to_owned());
+            assert_eq!(error.expect_err(name).code(), Code::Write);
+        }
+        assert!(PrivateFolder::make(place.path(), "free").is_ok());
+        assert_eq!(fs::read(path("folder/planted")).expect("read"), b"kept");
+        assert_eq!(fs::read_dir(place.path()).expect("listed").count(), 4);
     }
 
     #[test]

@@ -40,9 +40,18 @@ impl Temporary {
     /// Makes a new file in `folder`, with the permissions `mode` less the umask.
     pub(super) fn create(folder: &Arc<OwnedFd>, mode: Mode) -> io::Result<Self> {
         sweep_once(folder);
+        Self::create_as(folder, mode, random_name)
+    }
+
+    /// The same, under the first of the names that is free.
+    fn create_as(
+        folder: &Arc<OwnedFd>,
+        mode: Mode,
+        mut names: impl FnMut() -> io::Result<OsString>,
+    ) -> io::Result<Self> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for _ in 0..ATTEMPTS {
-            let name = random_name()?;
+            let name = names()?;
             let undo = Undo::File {
                 folder: folder.clone(),
                 name: name.clone(),
@@ -199,7 +208,7 @@ mod tests {
         (dir, open)
     }
 
-    fn names(dir: &tempfile::TempDir) -> Vec<OsString> {
+    fn names_of(dir: &tempfile::TempDir) -> Vec<OsString> {
         fs::read_dir(dir.path())
             .expect("listed")
             .map(|entry| entry.expect("an entry").file_name())
@@ -224,16 +233,48 @@ mod tests {
     fn dropping_removes_and_renaming_keeps() {
         let (dir, open) = folder();
         let temporary = Temporary::create(&open, Mode::from_raw_mode(0o600)).expect("made");
-        assert_eq!(names(&dir).len(), 1);
+        assert_eq!(names_of(&dir).len(), 1);
         drop(temporary);
-        assert!(names(&dir).is_empty());
+        assert!(names_of(&dir).is_empty());
         let temporary = Temporary::create(&open, Mode::from_raw_mode(0o600)).expect("made");
         temporary.write(b"x").expect("written");
         temporary.rename_new(OsStr::new("f")).expect("renamed");
-        assert_eq!(names(&dir), ["f"]);
+        assert_eq!(names_of(&dir), ["f"]);
         let temporary = Temporary::create(&open, Mode::from_raw_mode(0o600)).expect("made");
         assert_eq!(temporary.rename_new(OsStr::new("f")), Err(Errno::EXIST));
-        assert_eq!(names(&dir), ["f"]);
+        assert_eq!(names_of(&dir), ["f"]);
+    }
+
+    /// FS-07. Whoever guessed the name gains nothing: what stands there is neither opened nor followed nor removed.
+    #[test]
+    fn a_name_that_is_taken_is_passed_over() {
+        let (dir, open) = folder();
+        let private = Mode::from_raw_mode(0o600);
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("victim"), "kept").expect("written");
+        fs::write(path("file"), "planted").expect("written");
+        std::os::unix::fs::symlink("victim", path("link")).expect("linked");
+        std::os::unix::fs::symlink("nowhere", path("dangling")).expect("linked");
+        fs::hard_link(path("victim"), path("hard")).expect("linked");
+        fs::create_dir(path("folder")).expect("made");
+        rustix::fs::mknodat(&open, "pipe", FileType::Fifo, private, 0).expect("made");
+        let taken = ["file", "link", "dangling", "hard", "folder", "pipe"];
+        let names = || taken.into_iter().map(|name| Ok(OsString::from(name)));
+        let mut all = names().chain([Ok("free".into())]);
+        let next = || all.next().unwrap_or_else(|| Ok("none".into()));
+        let temporary = Temporary::create_as(&open, private, next).expect("made");
+        assert_eq!(temporary.name, "free");
+        drop(temporary);
+        let mut all = names().cycle();
+        let next = || all.next().unwrap_or_else(|| Ok("none".into()));
+        let refused = Temporary::create_as(&open, private, next);
+        assert_eq!(
+            refused.err().map(|error| error.kind()),
+            Some(io::ErrorKind::AlreadyExists)
+        );
+        assert_eq!(names_of(&dir).len(), taken.len() + 1);
+        assert_eq!(fs::read(path("victim")).expect("read"), b"kept");
+        assert_eq!(fs::read(path("file")).expect("read"), b"planted");
     }
 
     #[test]
@@ -248,7 +289,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join(&linked)).expect("linked");
         fs::write(dir.path().join(".seal-tmp-mine.yaml"), "kept").expect("written");
         sweep(&open).expect("swept");
-        let mut left = names(&dir);
+        let mut left = names_of(&dir);
         left.sort();
         let mut expected = vec![held.name.clone(), pipe, linked, ".seal-tmp-mine.yaml".into()];
         expected.sort();

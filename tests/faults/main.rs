@@ -8,8 +8,11 @@ mod history;
 mod locks;
 mod modes;
 mod names;
+mod places;
 mod races;
+mod reading;
 #[path = "../cli/scene.rs"]
 #[allow(dead_code, reason = "shared with suites that need other parts of it")]
 mod scene;
 mod stage;
+mod trees;

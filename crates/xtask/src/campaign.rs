@@ -35,7 +35,7 @@ const CAMPAIGNS: [Campaign; 6] = [
     },
     Campaign {
         name: "faults",
-        what: "seal killed, and its system calls failed, at every one of them; many writers of one file",
+        what: "seal killed, and its system calls failed, at every one of them; many writers of one file; a tree of 10,000",
         selection: "--package seal --test faults",
     },
     Campaign {

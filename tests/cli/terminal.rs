@@ -22,7 +22,7 @@ impl Prompt {
         scene.must(&["-q", "a.yaml"])?;
         let ask = format!(
             "tty > terminal; sh -c 'echo $$ > pid; exec {} -q set a.yaml \"[\\\"port\\\"]\" --string'; \
-             echo $? > code; stty -a > after",
+             echo $? > code; stty -a > after; echo > over",
             env!("CARGO_BIN_EXE_seal")
         );
         let tool = scene.tool("script", &[0])?.env("SHELL", "/bin/sh");
@@ -82,7 +82,7 @@ impl Prompt {
 
     /// The exit code; the echo must be back.
     fn end(mut self) -> Result<(String, Scene)> {
-        self.await_that("its end", || Ok(!self.scene.read("after")?.is_empty()))?;
+        self.await_that("its end", || Ok(!self.scene.read("over")?.is_empty()))?;
         drop(self.keyboard);
         self.script.wait()?;
         let after = String::from_utf8(self.scene.read("after")?)?;

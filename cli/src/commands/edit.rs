@@ -217,7 +217,7 @@ fn try_again(bench: &Workbench, error: Error, text: &Path) -> Result<()> {
         return Err(error);
     }
     bench.ui.error(&error);
-    bench.ui.hint(&format!(
+    bench.ui.notice(&format!(
         "your text is still in {}: Enter opens the editor again, Ctrl-C gives it up",
         crate::escape::path(text)
     ));

@@ -374,9 +374,13 @@ pub(crate) fn reads_as(
         [] if tree.in_flow(start) => [&margin, &b"k: ["[..], text, b"]"].concat(),
         [] => [&margin, &b"k: "[..], text].concat(),
         _ => {
+            let end = frame(source, tree, id).span.end as usize;
+            if !closes(text) && !closes_file(source, tree, end) {
+                return false;
+            }
             // The empty lines behind the body count under `+`.
             let newline = line_break(source);
-            let empty = newline.repeat(empty_lines(source, frame(source, tree, id).span.end as usize));
+            let empty = newline.repeat(empty_lines(source, end));
             [
                 &margin,
                 &b"k: "[..],
@@ -398,6 +402,21 @@ pub(crate) fn reads_as(
         (Some(only), None) => resolve::scalar(&probe, &probed, only).is_ok_and(|read| same(&read, value)),
         _ => false,
     }
+}
+
+/// Whether what follows the lines of a block scalar stands on a line of its own.
+fn closes(text: &[u8]) -> bool {
+    text.is_empty() || matches!(text.last(), Some(b'\n' | b'\r'))
+}
+
+/// Whether, once the metadata block is away, a block scalar that ends at `end` ends a file without a last line break.
+fn closes_file(source: &[u8], tree: &Tree, end: usize) -> bool {
+    let documents_before = tree.ends.len().saturating_sub(1);
+    let is_last = tree.ends[..documents_before]
+        .iter()
+        .all(|before| *before as usize <= end);
+    let behind = &source[end..];
+    !source.ends_with(b"\n") && is_last && (behind.is_empty() || behind.starts_with(b"sops:"))
 }
 
 /// One plain scalar on one line, beyond doubt.

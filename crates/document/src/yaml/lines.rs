@@ -72,6 +72,13 @@ pub(super) fn block_scalar(text: &str, from: usize, content: Range<usize>) -> Sp
     Span::new(start, end.max(header_end))
 }
 
+/// Whether the file ends in the text of the block scalar at `span`, without a line break: then, to sops, its value does
+/// not end with one either, whatever its header says.
+pub(super) fn is_unclosed(bytes: &[u8], span: Span) -> bool {
+    let last = &bytes[line_start(bytes, bytes.len())..];
+    span.end as usize == bytes.len() && last.iter().any(|byte| *byte != b' ')
+}
+
 /// The offset of the line break that ends at `offset`, or `offset` itself.
 pub(super) fn before_break(bytes: &[u8], offset: usize) -> usize {
     match &bytes[..offset] {

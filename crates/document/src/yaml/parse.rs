@@ -326,6 +326,12 @@ impl<'a> Reader<'a> {
             strict::scalar(self.text, span, style, self.in_flow(), column)?;
             self.plain_column = (style == Style::Plain && !span.is_empty()).then_some(column);
         }
+        let value = match style {
+            Style::Literal | Style::Folded if lines::is_unclosed(self.text.as_bytes(), span) => {
+                unclosed(value)
+            }
+            _ => value,
+        };
         let text = match value {
             _ if span.is_empty() => Text::in_source(span),
             Cow::Borrowed(text) => {
@@ -578,5 +584,16 @@ impl<'a> Reader<'a> {
 
     fn refuse(&self, offset: usize, why: &str) -> Error {
         Error::syntax(self.text.as_bytes(), offset, why)
+    }
+}
+
+/// The value of a block scalar without the line break that the parser puts behind its last line.
+fn unclosed(value: Cow<'_, str>) -> Cow<'_, str> {
+    match value {
+        Cow::Borrowed(text) => Cow::Borrowed(text.strip_suffix('\n').unwrap_or(text)),
+        Cow::Owned(mut text) => {
+            text.truncate(text.strip_suffix('\n').unwrap_or(&text).len());
+            Cow::Owned(text)
+        }
     }
 }

@@ -87,3 +87,31 @@ fn a_character_that_may_not_stand_in_a_file_is_named_with_its_place() {
         }
     }
 }
+
+/// As sops reads it, and libyaml: what has no line break has none.
+#[test]
+fn a_block_scalar_that_ends_the_file_has_no_line_break_of_its_own() {
+    for (text, expected) in [
+        ("a: |\n  one", "one"),
+        ("a: |\n  one\n", "one\n"),
+        ("a: >\n  one\n  two", "one two"),
+        ("a: |+\n  one", "one"),
+        ("a: |+\n  one\n\n  two", "one\n\ntwo"),
+        ("a: |+\n  one\n\n", "one\n\n"),
+        ("a: |-\n  one", "one"),
+        ("a: |\n  one\n  ", "one\n"),
+        ("a:\n- |\n  \u{e9}", "\u{e9}"),
+        ("a: |", ""),
+    ] {
+        let document = crate::roundtrip::parsed(Format::Yaml, Form::Plain, text.as_bytes());
+        let mut leaves = document.walk().filter_map(|event| match event {
+            crate::Event::Leaf(id) => Some(document.scalar(id).expect("a text")),
+            _ => None,
+        });
+        assert_eq!(
+            leaves.next(),
+            Some(crate::Scalar::Str(expected.as_bytes().into())),
+            "{text:?}"
+        );
+    }
+}

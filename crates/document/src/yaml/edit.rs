@@ -209,7 +209,7 @@ impl Editor<'_> {
             _ => {
                 // The value's own lines, from behind the `:` or `-` on.
                 self.writer(&mut out).value(value, column);
-                let start = self.behind_sign(span.start as usize);
+                let start = self.behind_sign(id, span.start as usize);
                 let tail = Span::new(start, span.end as usize);
                 edits.replace(tail, &[self.without_break(tail, &out)]);
             }
@@ -228,12 +228,29 @@ impl Editor<'_> {
         }
     }
 
-    /// The offset behind the `:` or `-` that stands before `offset`, over blanks and line breaks.
-    fn behind_sign(&self, offset: usize) -> usize {
-        self.source[..offset]
-            .iter()
-            .rposition(|byte| matches!(byte, b':' | b'-'))
-            .map_or(offset, |at| at + 1)
+    /// The offset behind the `:` or `-` that `id` stands behind; `otherwise` for what stands behind none.
+    fn behind_sign(&self, id: NodeId, otherwise: usize) -> usize {
+        let parents = (0..self.tree.len() as u32).map(NodeId);
+        let sign = parents
+            .flat_map(|parent| self.tree.children(parent))
+            .find_map(|child| match *child {
+                Child::Entry { key_span, value, .. } if value == id => {
+                    Some(find(self.source, key_span.end as usize, b':'))
+                }
+                _ => None,
+            });
+        let dash = || {
+            let mut lists = (0..self.tree.len() as u32).map(NodeId).filter(|list| {
+                let holds = |child: &Child| matches!(child, Child::Item(item) if *item == id);
+                self.tree.children(*list).iter().any(holds)
+            });
+            let parts = self.parts(lists.next()?);
+            parts
+                .iter()
+                .find(|part| part.value == id)
+                .map(|part| part.start as usize)
+        };
+        sign.flatten().or_else(dash).map_or(otherwise, |at| at + 1)
     }
 
     /// The column of the key or dash that holds the value at `offset`.
@@ -343,7 +360,7 @@ impl Editor<'_> {
             } else {
                 b" []"
             };
-            let start = self.behind_sign(part.start as usize);
+            let start = self.behind_sign(id, part.start as usize);
             let extent = Span::new(start, end);
             let newline = line_break(self.source).as_bytes();
             let closing = if self.without_break(extent, newline).is_empty() {

@@ -115,3 +115,17 @@ fn a_block_scalar_that_ends_the_file_has_no_line_break_of_its_own() {
         );
     }
 }
+
+#[test]
+fn what_stands_above_a_map_or_list_is_no_sign_of_its_key() {
+    for (text, path, expected) in [
+        ("a:\n  # note: this - that\n  b: c\n", r#"["a"]"#, "a: v\n"),
+        ("a:\n  # x-y\n  - b\nc: d\n", r#"["a"]"#, "a: v\nc: d\n"),
+        ("l:\n- # x: y\n  b: c\n- d\n", r#"["l"][0]"#, "l:\n- v\n- d\n"),
+    ] {
+        let found = set(Format::Yaml, text.as_bytes(), path, "\"v\"").expect("can be set");
+        assert_eq!(found, expected, "{text:?}");
+    }
+    let found = crate::roundtrip::unset(Format::Yaml, b"a:\n  # x: y-z\n  b: c\nd: e\n", r#"["a"]["b"]"#);
+    assert_eq!(found.expect("can be taken away"), "a: {}\nd: e\n");
+}

@@ -365,3 +365,23 @@ fn a_document_is_taken_apart_with_values_put_in_place() {
         Err(EmitError::TooLarge { bound: 3 })
     ));
 }
+
+/// sops panics on the first two, and on the last prints what no reader takes.
+#[test]
+fn a_comment_that_yaml_cannot_hold_is_printed_so_that_it_reads() {
+    for (text, expected) in [
+        (&b" a\xff"[..], " a\u{fffd}"),
+        (b"\x80", "\u{fffd}"),
+        (b" a\x01b", " a\u{fffd}b"),
+        (b" a\rb: c", " a\u{fffd}b: c"),
+        (b" a\r", " a\r"),
+        (" é 🔐\t!".as_bytes(), " é 🔐\t!"),
+    ] {
+        let items = [Item::Map, Item::Comment(text.into()), key("k"), int(1), Item::End];
+        let printed = written(Format::Yaml, &items);
+        assert_eq!(printed, format!("#{expected}\nk: 1\n"));
+        let source = SecretBytes::new(printed.into_bytes());
+        let read = Document::parse(Format::Yaml, Form::Sealed, source, &Limits::default());
+        assert_eq!(read.expect("reads").walk().count(), 5);
+    }
+}

@@ -215,7 +215,7 @@ impl Writer<'_> {
                 self.out
                     .extend_from_slice(if line[0] == b'#' { b"" } else { b"# " });
             }
-            self.out.extend_from_slice(line);
+            readable(line, self.out);
             self.out.push(b'\n');
         }
     }
@@ -281,6 +281,24 @@ impl Writer<'_> {
     fn pad(&mut self, width: usize) {
         self.out.resize(self.out.len() + width, b' ');
     }
+}
+
+/// A line of a comment of another format as YAML can hold it: what is no text there, or would end the line, is replaced.
+fn readable(line: &[u8], out: &mut Vec<u8>) {
+    let holds = |c: char| match c {
+        '\t' | ' '..='~' => true,
+        '\u{A0}'..='\u{FEFE}' => !matches!(c, '\u{2028}' | '\u{2029}'),
+        '\u{FF00}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}' => true,
+        _ => false,
+    };
+    let (line, carriage) = line
+        .strip_suffix(b"\r")
+        .map_or((line, &b""[..]), |line| (line, b"\r"));
+    for c in String::from_utf8_lossy(line).chars() {
+        let c = if holds(c) { c } else { char::REPLACEMENT_CHARACTER };
+        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    out.extend_from_slice(carriage);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Campaigns: test families at their full counts, for hours, with a log that is kept.
 //!
-//! A campaign is the tests whose path contains its name, run with `SEALWRIGHT_TIER=campaign`, which `support::tier`
-//! reads. So nothing is written twice: a push runs the same tests with small counts.
+//! A campaign is tests, or a task, run with `SEALWRIGHT_TIER=campaign`, which `support::tier` reads. So nothing is
+//! written twice: a push runs the same with small counts.
 
 use crate::{Failure, cargo};
 use std::fs::{self, File};
@@ -13,40 +13,52 @@ use support::tier;
 struct Campaign {
     name: &'static str,
     what: &'static str,
-    /// The arguments of `cargo test` that select its tests.
-    selection: &'static str,
+    work: Work,
 }
 
-const CAMPAIGNS: [Campaign; 6] = [
+/// What it runs.
+enum Work {
+    /// The tests that these arguments of `cargo test` select.
+    Tests(&'static str),
+    /// A task of `cargo xtask`.
+    Task(&'static str),
+}
+
+const CAMPAIGNS: [Campaign; 7] = [
     Campaign {
         name: "inputs",
         what: "every manifest and mutation, and 2,000 generated documents a format, through two versions of SOPS",
-        selection: "--package support --lib -- corpus generate",
+        work: Work::Tests("--package support --lib -- corpus generate"),
     },
     Campaign {
         name: "interop",
         what: "400 files of five formats, 12,000 placed comments and 300 patterns, between seal and two versions of SOPS",
-        selection: "--package seal --test interop",
+        work: Work::Tests("--package seal --test interop"),
     },
     Campaign {
         name: "tampering",
         what: "ten ways to change a sealed file without its key, by hand and in 1,000 generated variants",
-        selection: "--package seal --test cli -- tampering variants",
+        work: Work::Tests("--package seal --test cli -- tampering variants"),
     },
     Campaign {
         name: "faults",
         what: "seal killed, and its system calls failed, at every one of them; many writers of one file; a tree of 10,000",
-        selection: "--package seal --test faults",
+        work: Work::Tests("--package seal --test faults"),
     },
     Campaign {
         name: "reading",
         what: "3,000,000 small YAML documents with random changes, read line by line and by the parser",
-        selection: "--release --package document --lib -- by_line",
+        work: Work::Tests("--release --package document --lib -- by_line"),
+    },
+    Campaign {
+        name: "fuzz",
+        what: "every parser under libFuzzer for 10 minutes",
+        work: Work::Task("fuzz"),
     },
     Campaign {
         name: "timing",
         what: "10,000,000 timings of each operation on secrets, fixed inputs against random ones",
-        selection: "--release --package sops --test timing",
+        work: Work::Tests("--release --package sops --test timing"),
     },
 ];
 
@@ -68,18 +80,20 @@ pub(crate) fn run(name: &str) -> Result<(), Failure> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let log = folder.join(format!("{name}-{seconds}.log"));
     println!("campaign {name}: {}; log: {}", campaign.what, log.display());
-    let mut command = cargo::command("test --locked --no-fail-fast");
-    command
-        .args(campaign.selection.split(' '))
-        .env(tier::VARIABLE, "campaign");
+    let (mut command, tests) = match campaign.work {
+        Work::Tests(selection) => (
+            cargo::command(&format!("test --locked --no-fail-fast {selection}")),
+            true,
+        ),
+        Work::Task(task) => (cargo::command(&format!("xtask {task}")), false),
+    };
+    command.env(tier::VARIABLE, "campaign");
     let (counts, content) = cargo::test(command, Some(File::create(&log)?))?;
-    println!(
-        "{} passed, {} failed; log: {}",
-        counts.passed,
-        counts.failed,
-        log.display()
-    );
-    if content && counts.passed > 0 {
+    if tests {
+        println!("{} passed, {} failed", counts.passed, counts.failed);
+    }
+    println!("log: {}", log.display());
+    if content && (counts.passed > 0 || !tests) {
         Ok(())
     } else {
         Err(format!("campaign {name} failed").into())

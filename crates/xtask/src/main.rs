@@ -6,6 +6,7 @@ mod campaign;
 mod cargo;
 mod deny;
 mod floors;
+mod fuzz;
 mod release;
 mod servers;
 mod sizes;
@@ -22,6 +23,7 @@ const HELP: &str = "cargo xtask TASK
   test [--fast]      every check and every test; --fast: only what needs neither network nor peers
   campaign [NAME]    the full counts of a test family, hours long, with a log; without NAME: the list
   bench [NAME]       ours against its peers, as ratios; without NAME: the list
+  fuzz [TARGET]      every parser for half a minute under libFuzzer; what it finds is kept
   floors             no crate imports from its own floor or a higher one
   sizes              files that have grown too long
   vectors [pin]      testdata is documented and unchanged; pin: write its sums anew
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         ["campaign", name] => campaign::run(name),
         ["bench"] => bench::list(),
         ["bench", name] => bench::run(name),
+        ["fuzz"] => fuzz::run(None),
+        ["fuzz", target] => fuzz::run(Some(target)),
         ["floors"] => floors::check(),
         ["sizes"] => sizes::check(),
         ["vectors"] => vectors::check(),

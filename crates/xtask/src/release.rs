@@ -28,7 +28,7 @@ pub(crate) fn build(selection: &str, program: &str) -> Result<PathBuf, Failure> 
 }
 
 /// What this machine is to the compiler.
-fn host() -> Result<String, Failure> {
+pub(crate) fn host() -> Result<String, Failure> {
     let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(compiler).arg("-vV").output()?;
     let text = String::from_utf8(output.stdout)?;

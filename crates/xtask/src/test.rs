@@ -3,7 +3,7 @@
 //! Every step runs, even after another failed, so that one run tells everything. A step that lacks a peer fails.
 
 use crate::cargo::{self, Counts};
-use crate::{Failure, deny, floors, servers, sizes, vectors};
+use crate::{Failure, deny, floors, fuzz, servers, sizes, vectors};
 use std::time::Instant;
 
 /// The steps and what they said.
@@ -75,6 +75,7 @@ pub(crate) fn everything() -> Result<(), Failure> {
     });
     run.step("deny", deny::check);
     run.step("servers", servers::check);
+    run.step("fuzz", || fuzz::run(None));
     run.tests("--workspace")
 }
 

@@ -230,27 +230,24 @@ impl Editor<'_> {
 
     /// The offset behind the `:` or `-` that `id` stands behind; `otherwise` for what stands behind none.
     fn behind_sign(&self, id: NodeId, otherwise: usize) -> usize {
-        let parents = (0..self.tree.len() as u32).map(NodeId);
-        let sign = parents
-            .flat_map(|parent| self.tree.children(parent))
-            .find_map(|child| match *child {
+        let sign = |parent: NodeId| {
+            let mut children = self.tree.children(parent).iter();
+            children.find_map(|child| match *child {
                 Child::Entry { key_span, value, .. } if value == id => {
-                    Some(find(self.source, key_span.end as usize, b':'))
+                    find(self.source, key_span.end as usize, b':')
+                }
+                Child::Item(item) if item == id => {
+                    let parts = self.parts(parent);
+                    parts
+                        .iter()
+                        .find(|part| part.value == id)
+                        .map(|part| part.start as usize)
                 }
                 _ => None,
-            });
-        let dash = || {
-            let mut lists = (0..self.tree.len() as u32).map(NodeId).filter(|list| {
-                let holds = |child: &Child| matches!(child, Child::Item(item) if *item == id);
-                self.tree.children(*list).iter().any(holds)
-            });
-            let parts = self.parts(lists.next()?);
-            parts
-                .iter()
-                .find(|part| part.value == id)
-                .map(|part| part.start as usize)
+            })
         };
-        sign.flatten().or_else(dash).map_or(otherwise, |at| at + 1)
+        let mut parents = (0..self.tree.len() as u32).map(NodeId);
+        parents.find_map(sign).map_or(otherwise, |at| at + 1)
     }
 
     /// The column of the key or dash that holds the value at `offset`.
@@ -379,7 +376,15 @@ impl Editor<'_> {
             Some(next) if !alone => edits.remove(Span::new(part.start as usize, next.start as usize)),
             _ => {
                 let end = lines_end(self.source, Span::new(part.start as usize, end));
-                edits.remove(Span::new(line, end));
+                let text = &self.source[line..end];
+                match (parts.len(), text.last()) {
+                    // Without any entry a file would be no document.
+                    (1, Some(b'\n' | b'\r')) => {
+                        edits.replace(Span::new(line, end), &[b"{}", line_break(self.source).as_bytes()]);
+                    }
+                    (1, _) => edits.replace(Span::new(line, end), &[b"{}"]),
+                    _ => edits.remove(Span::new(line, end)),
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Lines and columns of YAML text, and how far a block scalar reaches.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::tree::Span;
@@ -72,11 +73,20 @@ pub(super) fn block_scalar(text: &str, from: usize, content: Range<usize>) -> Sp
     Span::new(start, end.max(header_end))
 }
 
-/// Whether the file ends in the text of the block scalar at `span`, without a line break: then, to sops, its value does
-/// not end with one either, whatever its header says.
-pub(super) fn is_unclosed(bytes: &[u8], span: Span) -> bool {
+/// What the block scalar at `span` says, of which the parser reads `value`: where the file ends in its text, without a
+/// line break, sops reads none behind it either, whatever the header says.
+pub(super) fn block_value<'a>(bytes: &[u8], span: Span, value: Cow<'a, str>) -> Cow<'a, str> {
     let last = &bytes[line_start(bytes, bytes.len())..];
-    span.end as usize == bytes.len() && last.iter().any(|byte| *byte != b' ')
+    if (span.end as usize) < bytes.len() || last.iter().all(|byte| *byte == b' ') {
+        return value;
+    }
+    match value {
+        Cow::Borrowed(text) => Cow::Borrowed(text.strip_suffix('\n').unwrap_or(text)),
+        Cow::Owned(mut text) => {
+            text.truncate(text.strip_suffix('\n').unwrap_or(&text).len());
+            Cow::Owned(text)
+        }
+    }
 }
 
 /// The offset of the line break that ends at `offset`, or `offset` itself.

@@ -327,9 +327,7 @@ impl<'a> Reader<'a> {
             self.plain_column = (style == Style::Plain && !span.is_empty()).then_some(column);
         }
         let value = match style {
-            Style::Literal | Style::Folded if lines::is_unclosed(self.text.as_bytes(), span) => {
-                unclosed(value)
-            }
+            Style::Literal | Style::Folded => lines::block_value(self.text.as_bytes(), span, value),
             _ => value,
         };
         let text = match value {
@@ -584,16 +582,5 @@ impl<'a> Reader<'a> {
 
     fn refuse(&self, offset: usize, why: &str) -> Error {
         Error::syntax(self.text.as_bytes(), offset, why)
-    }
-}
-
-/// The value of a block scalar without the line break that the parser puts behind its last line.
-fn unclosed(value: Cow<'_, str>) -> Cow<'_, str> {
-    match value {
-        Cow::Borrowed(text) => Cow::Borrowed(text.strip_suffix('\n').unwrap_or(text)),
-        Cow::Owned(mut text) => {
-            text.truncate(text.strip_suffix('\n').unwrap_or(&text).len());
-            Cow::Owned(text)
-        }
     }
 }

@@ -129,3 +129,16 @@ fn what_stands_above_a_map_or_list_is_no_sign_of_its_key() {
     let found = crate::roundtrip::unset(Format::Yaml, b"a:\n  # x: y-z\n  b: c\nd: e\n", r#"["a"]["b"]"#);
     assert_eq!(found.expect("can be taken away"), "a: {}\nd: e\n");
 }
+
+#[test]
+fn without_its_last_entry_a_document_is_an_empty_map() {
+    for (text, expected) in [
+        ("a: b\n", "{}\n"),
+        ("# c\na: b", "# c\n{}"),
+        ("---\r\na:\r\n- b\r\n---\r\nc: d\r\n", "---\r\n{}\r\n---\r\nc: d\r\n"),
+    ] {
+        let found = crate::roundtrip::unset(Format::Yaml, text.as_bytes(), r#"["a"]"#);
+        assert_eq!(found.expect("can be taken away"), expected, "{text:?}");
+        crate::roundtrip::parsed(Format::Yaml, Form::Plain, expected.as_bytes());
+    }
+}

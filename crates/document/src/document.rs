@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use secret::SecretBytes;
 
 use crate::edit::Edits;
+use crate::edited::Change;
 use crate::error::{Error, Position};
 use crate::path::Path;
 use crate::scalar::{Format, Scalar};
@@ -381,11 +382,18 @@ impl Document {
     /// or behind the end of a list appends. Written in the file's own style; the key and everything else stay.
     ///
     /// # Errors
-    /// When a step of the path leads through a scalar, or the format cannot hold the value.
+    /// When a step of the path leads through a scalar, the format cannot hold the value, or the text is laid out so that
+    /// something else would change with it.
     pub fn set(&self, path: &Path, value: &Document, edits: &mut Edits) -> Result<(), Error> {
         let (source, tree) = (self.source(), &self.tree);
         match self.format {
-            Format::Yaml => yaml::set(source, tree, path, value, edits),
+            Format::Yaml => {
+                let mut own = Edits::default();
+                yaml::set(source, tree, path, value, &mut own)?;
+                Change::Set(path, value).check(self, &own)?;
+                edits.append(&own);
+                Ok(())
+            }
             Format::Json => json::set(source, tree, path, value, edits),
             Format::Dotenv => dotenv::set(source, tree, path, value, edits),
             Format::Ini => ini::set(source, tree, path, value, edits),
@@ -396,11 +404,17 @@ impl Document {
     /// Records the edits that take the entry or item at `path` in the first document away, with its own lines.
     ///
     /// # Errors
-    /// When the path names nothing.
+    /// When the path names nothing, or the text is laid out so that something else would change with it.
     pub fn unset(&self, path: &Path, edits: &mut Edits) -> Result<(), Error> {
         let (source, tree) = (self.source(), &self.tree);
         match self.format {
-            Format::Yaml => yaml::unset(source, tree, path, edits),
+            Format::Yaml => {
+                let mut own = Edits::default();
+                yaml::unset(source, tree, path, &mut own)?;
+                Change::Unset(path).check(self, &own)?;
+                edits.append(&own);
+                Ok(())
+            }
             Format::Json => json::unset(source, tree, path, edits),
             Format::Dotenv => dotenv::unset(source, tree, path, edits),
             Format::Ini => ini::unset(source, tree, path, edits),

@@ -12,6 +12,7 @@
 mod conflict;
 mod document;
 mod edit;
+mod edited;
 mod error;
 mod flat;
 mod path;

@@ -135,10 +135,41 @@ fn without_its_last_entry_a_document_is_an_empty_map() {
     for (text, expected) in [
         ("a: b\n", "{}\n"),
         ("# c\na: b", "# c\n{}"),
-        ("---\r\na:\r\n- b\r\n---\r\nc: d\r\n", "---\r\n{}\r\n---\r\nc: d\r\n"),
+        (
+            "---\r\na:\r\n- b\r\n---\r\nc: d\r\n",
+            "---\r\n{}\r\n---\r\nc: d\r\n",
+        ),
     ] {
         let found = crate::roundtrip::unset(Format::Yaml, text.as_bytes(), r#"["a"]"#);
         assert_eq!(found.expect("can be taken away"), expected, "{text:?}");
         crate::roundtrip::parsed(Format::Yaml, Form::Plain, expected.as_bytes());
     }
+}
+
+#[test]
+fn an_edit_that_would_change_something_else_is_refused() {
+    for (text, path) in [
+        ("? a\n? b\nc:\n", r#"["a"]"#),
+        ("---\na: 1\n? b\n&anchor c: 3\n", r#"["b"]"#),
+        ("a:\n  &k k: v\n", r#"["a"]["new"]"#),
+        ("!!str a: b\n", r#"["new"]"#),
+        ("keep: |+\n\n# note\n", r#"["new"]"#),
+        ("{\na: b,\nc://d,\n}\n", r#"["c://d"]"#),
+        ("a: [\n  b : c,\n ]\n", r#"["a"][0]["new"]"#),
+    ] {
+        let error = set(Format::Yaml, text.as_bytes(), path, "5").expect_err(text);
+        assert!(
+            error.to_string().contains("cannot be changed safely"),
+            "{text:?}: {error}"
+        );
+    }
+    let through_an_alias = set(Format::Yaml, b"a: &x\n  k: v\nb: *x\n", r#"["b"]["k"]"#, "5");
+    assert_eq!(through_an_alias.expect("can be set"), "a: &x\n  k: 5\nb: *x\n");
+    let of_an_alias = set(
+        Format::Yaml,
+        b"a: &x\n  k: v\nb: *x\n",
+        r#"["b"]"#,
+        "{\"k\": 1e3}",
+    );
+    assert_eq!(of_an_alias.expect("can be set"), "a: &x\n  k: v\nb:\n  k: 1000\n");
 }

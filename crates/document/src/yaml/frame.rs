@@ -6,6 +6,10 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secret::SecretBytes;
+
 use super::lines::{after_break, before_break, line_break, line_end, line_start};
 use super::resolve;
 use crate::document::{Form, Frame, Limits};
@@ -73,7 +77,13 @@ pub(crate) fn sealed_header(source: &[u8], header: Span) -> &'static [u8] {
 pub(crate) fn spell_header(source: &[u8], tree: &Tree, id: NodeId, value: &Scalar<'_>) -> Option<Vec<u8>> {
     let header = header(source, tree, id)?;
     let Scalar::Str(text) = value else { return None };
-    let mut out = vec![source[header.start as usize]];
+    let sign = source[header.range()]
+        .iter()
+        .find(|byte| matches!(byte, b'|' | b'>'))?;
+    if std::str::from_utf8(text).is_err() {
+        return Some([BINARY, &[*sign, b'-']].concat());
+    }
+    let mut out = vec![*sign];
     let content = trim_breaks(text);
     if content.iter().find(|byte| **byte != b'\n') == Some(&b' ') {
         let column = content_column(source, tree, Some(header), parts(source, tree, id).body);
@@ -98,15 +108,34 @@ pub(crate) fn spell(source: &[u8], tree: &Tree, id: NodeId, value: &Scalar<'_>, 
     let parts = parts(source, tree, id);
     if let (Some(header), Scalar::Str(text)) = (parts.header, value) {
         let column = content_column(source, tree, Some(header), parts.body);
+        let encoded = encoded(text);
+        let text = encoded.as_ref().map_or(&**text, SecretBytes::expose);
         return block_lines(source, text, column, parts.body, out);
     }
     out.extend_from_slice(parts.kept.as_bytes());
+    // Under a tag of the author's own there is no place for another.
+    if let Scalar::Str(text) = value
+        && !parts.kept.contains('!')
+        && let Some(encoded) = encoded(text)
+    {
+        out.extend_from_slice(BINARY);
+        return out.extend_from_slice(encoded.expose());
+    }
     match (value, parts.style) {
         (Scalar::Str(text), Style::SingleQuoted) if single_quotable(text) => yaml_single_quoted(text, out),
         (Scalar::Str(text), Style::SingleQuoted | Style::DoubleQuoted) => yaml_double_quoted(text, out),
         (Scalar::Str(text), _) => plain_text(source, tree, parts.body, text, out),
         (other, _) => other_value(other, out),
     }
+}
+
+/// What stands in front of bytes that are no text.
+const BINARY: &[u8] = b"!!binary ";
+
+/// Bytes that are no text, as YAML can hold them: under [`BINARY`].
+fn encoded(text: &[u8]) -> Option<SecretBytes> {
+    let is_text = std::str::from_utf8(text).is_ok();
+    (!is_text).then(|| SecretBytes::new(STANDARD.encode(text).into_bytes()))
 }
 
 /// Appends `key` as it can stand at `span`: plain if that reads back, else in quotes.

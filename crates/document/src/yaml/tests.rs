@@ -173,3 +173,33 @@ fn an_edit_that_would_change_something_else_is_refused() {
     );
     assert_eq!(of_an_alias.expect("can be set"), "a: &x\n  k: v\nb:\n  k: 1000\n");
 }
+
+/// sops seals what a `!!binary` stands for and drops the tag; opened, it needs one again.
+#[test]
+fn bytes_that_are_no_text_come_back_as_bytes() {
+    let value = crate::Scalar::Str(b"\x80\x81\x82\xff".into());
+    for (text, expected) in [
+        ("a: ENC\n", "a: !!binary gIGC/w==\n"),
+        ("a: &x 'ENC'\n", "a: &x !!binary gIGC/w==\n"),
+        ("a: [\"ENC\"]\n", "a: [!!binary gIGC/w==]\n"),
+        ("a: |-\n  ENC\nb: c\n", "a: !!binary |-\n  gIGC/w==\nb: c\n"),
+    ] {
+        let sealed = crate::roundtrip::parsed(Format::Yaml, Form::Sealed, text.as_bytes());
+        let leaf = |event| match event {
+            crate::Event::Leaf(id) => Some(id),
+            _ => None,
+        };
+        let id = sealed.walk().find_map(leaf).expect("a leaf");
+        let (mut edits, mut spelled) = (crate::Edits::default(), Vec::new());
+        sealed.spell(id, &value, &mut spelled);
+        edits.replace(sealed.frame(id).span, &[&spelled]);
+        if let (Some((span, _)), Some(header)) = (sealed.header(id), sealed.spell_header(id, &value)) {
+            edits.replace(span, &[&header]);
+        }
+        let opened = sealed.render(&edits);
+        assert_eq!(String::from_utf8_lossy(opened.expose()), expected);
+        let opened = crate::roundtrip::parsed(Format::Yaml, Form::Plain, opened.expose());
+        let id = opened.walk().find_map(leaf).expect("a leaf");
+        assert_eq!(opened.scalar(id).expect("a value"), value);
+    }
+}

@@ -184,6 +184,26 @@ fn dotenv_ini_and_binary_come_back_byte_for_byte() {
     }
 }
 
+/// The property stays where it is: between it and the value there is something that is sealed by itself.
+#[test]
+fn comments_between_a_property_and_its_value_come_back() {
+    for text in [
+        "a: &x # c\n  v\nb: *x\n",
+        "a: &x # c\n  !!str v\n",
+        "a: !custom # c\n  'v'\n",
+        "a: &x # c\n  |\n  v\n",
+        "l:\n- &x\n  # c\n  v\n",
+    ] {
+        let sealed = round_trip(Format::Yaml, text.as_bytes());
+        assert!(sealed.contains(",type:comment]"), "{sealed}");
+    }
+    for text in ["a: !!int # c\n  5\n", "a: !!binary # c\n  |\n  aGk=\n"] {
+        let source = SecretBytes::copy_from(text.as_bytes());
+        let refused = Document::parse(Format::Yaml, Form::Plain, source, &Limits::default());
+        assert!(matches!(refused, Err(error) if error.to_string().starts_with("1:4: a comment stands")));
+    }
+}
+
 #[test]
 fn aliases_as_keys_are_written_out_and_come_back() {
     let text = b"&k top: &v some node\n*v : x # note\nm: &m\n  *k : y\n  {*v : [a]}: z\n";

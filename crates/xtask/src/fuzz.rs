@@ -22,10 +22,10 @@ use support::peers::cache;
 use support::{generate, suites, tier};
 
 /// What `cargo fuzz` gives the compiler: coverage that libFuzzer reads, and the address sanitizer.
-const FLAGS: &str = "--cfg fuzzing -Zsanitizer=address -Cdebug-assertions -Ccodegen-units=1 -Cpasses=sancov-module \
-    -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
-    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \
-    -Cllvm-args=-simplifycfg-branch-fold-threshold=0";
+const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0 \
+    -Zsanitizer=address -Ccodegen-units=1 -Cdebug-assertions --cfg fuzzing";
 
 /// Bounds of one input. A kibibyte holds every construct of every format several times over, and is quick. The program
 /// is to need 2 s and 256 MiB at most; 10 s here are 1 s there, for sanitizer and coverage cost a factor of ten.

@@ -129,11 +129,11 @@ fn sealed(document: &Document, changed: Option<Vec<u8>>, choice: &mut Choice) {
     let opened = envelope::open(format, &sealed, fields);
     if !fields {
         let again = parse(format, Form::Plain, opened.plaintext.expose()).expect("an opened file reads");
-        assert_eq!(
-            Meaning::of(&again),
-            Meaning::of(document),
-            "sealed and opened without layout"
-        );
+        let said = |document: &Document| {
+            let meaning = Meaning::of(document)?;
+            Some(meaning.iter().map(Meaning::as_printed).collect::<Vec<_>>())
+        };
+        assert_eq!(said(&again), said(document), "sealed and opened without layout");
         return;
     }
     assert_same(opened.plaintext.expose(), document.source());

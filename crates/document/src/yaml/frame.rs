@@ -242,7 +242,7 @@ fn parts<'a>(source: &'a [u8], tree: &Tree, id: NodeId) -> Parts<'a> {
         let below = after_break(source, line_end(source, start)).min(span.end as usize);
         // A tag that promises something else than text goes with the header: a sealed value is text.
         let first = tag
-            .filter(|tag| promises_type(&source[tag.range()]))
+            .filter(|tag| promises_type(&source[tag.range()]) && !holds_comment(source, tag.end, span.start))
             .map_or(start, |tag| tag.start as usize);
         let header = Some(Span::new(first, start + 1 + signs));
         return Parts {
@@ -254,6 +254,8 @@ fn parts<'a>(source: &'a [u8], tree: &Tree, id: NodeId) -> Parts<'a> {
     }
     let mut properties: Vec<Span> = [anchor, tag].into_iter().flatten().collect();
     properties.sort_unstable();
+    // Where a comment stands between them and the value, all of them stay where they are.
+    properties.retain(|property| !holds_comment(source, property.end, span.start));
     let start = properties
         .first()
         .map_or(span.start, |first| first.start.min(span.start));
@@ -275,8 +277,13 @@ fn parts<'a>(source: &'a [u8], tree: &Tree, id: NodeId) -> Parts<'a> {
     }
 }
 
+/// Whether a comment stands between a property and its value.
+fn holds_comment(source: &[u8], from: u32, to: u32) -> bool {
+    from < to && source[Span { start: from, end: to }.range()].contains(&b'#')
+}
+
 /// Whether a tag says that something else than text stands there: under it sops reads a sealed value as nothing.
-fn promises_type(tag: &[u8]) -> bool {
+pub(super) fn promises_type(tag: &[u8]) -> bool {
     matches!(
         tag,
         b"!!int" | b"!!float" | b"!!timestamp" | b"!!binary" | b"!!bool" | b"!!null"

@@ -542,7 +542,7 @@ impl<'a> Reader<'a> {
         ];
         self.check_gap(first.into_iter().flatten().min().unwrap_or(start))?;
         match tag {
-            Some(tag) if self.form == Form::Plain => strict::tag(self.text, tag.start, tag.end),
+            Some(tag) if self.form == Form::Plain => strict::tag(self.text, tag, start),
             _ => Ok(()),
         }
     }

@@ -1,8 +1,11 @@
 //! What sops' YAML library refuses although the parser here would take it. A file that passes means the same
 //! to both; one that does not is refused with its place before anything is written.
 
+use std::ops::Range;
+
 use granit_parser::Span as EventSpan;
 
+use super::frame::promises_type;
 use super::lines::{find, line_end};
 use super::resolve;
 use crate::document::Form;
@@ -252,16 +255,21 @@ fn is_explicit(bytes: &[u8], span: Span) -> bool {
     before.ends_with(b"?")
 }
 
-/// Refuses a tag that is not followed by a blank.
-pub(super) fn tag(text: &str, start: usize, end: usize) -> Result<(), Error> {
-    match text.as_bytes().get(end) {
-        None | Some(b' ' | b'\t' | b'\n' | b'\r') => Ok(()),
-        Some(_) => Err(Error::syntax(
-            text.as_bytes(),
-            start,
-            "a blank must stand behind a tag",
-        )),
-    }
+/// Refuses a tag that is not followed by a blank, and one that has to go when its value, at `value`, is sealed but would
+/// take a comment along.
+pub(super) fn tag(text: &str, tag: Range<usize>, value: usize) -> Result<(), Error> {
+    let bytes = text.as_bytes();
+    let why = match bytes.get(tag.end) {
+        None | Some(b' ' | b'\t' | b'\n' | b'\r') => {
+            let between = bytes.get(tag.end..value).unwrap_or_default();
+            if !(promises_type(&bytes[tag.clone()]) && between.contains(&b'#')) {
+                return Ok(());
+            }
+            "a comment stands between this tag and its value; put it above or behind both"
+        }
+        Some(_) => "a blank must stand behind a tag",
+    };
+    Err(Error::syntax(bytes, tag.start, why))
 }
 
 /// Whether two keys of one map are the same; both lines are named.

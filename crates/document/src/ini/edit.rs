@@ -33,7 +33,13 @@ pub(crate) fn set(
         ));
     }
     if let Some((_, node)) = node {
-        edits.replace(tree.node(node).span(), &[&spelled]);
+        let span = tree.node(node).span();
+        // A comment may stand right behind an empty value, but not behind this one.
+        let blank: &[u8] = match source.get(span.end as usize) {
+            Some(b'#' | b';') => b" ",
+            _ => b"",
+        };
+        edits.replace(span, &[&spelled, blank]);
         return Ok(());
     }
     let mut line =

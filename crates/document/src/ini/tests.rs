@@ -416,3 +416,11 @@ proptest! {
         prop_assert!(next == source.len() || source.as_bytes()[next - 1] == b'\n');
     }
 }
+
+#[test]
+fn a_value_is_set_in_front_of_a_comment() {
+    let set =
+        |text: &str| crate::roundtrip::set(crate::Format::Ini, text.as_bytes(), r#"["s"]["k"]"#, "\"v\"");
+    assert_eq!(set("[s]\nk=# c\n").expect("can be set"), "[s]\nk=v # c\n");
+    assert_eq!(set("[s]\nk = w ; c\n").expect("can be set"), "[s]\nk = v ; c\n");
+}

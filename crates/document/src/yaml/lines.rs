@@ -77,7 +77,18 @@ pub(super) fn block_scalar(text: &str, from: usize, content: Range<usize>) -> Sp
 /// line break, sops reads none behind it either, whatever the header says.
 pub(super) fn block_value<'a>(bytes: &[u8], span: Span, value: Cow<'a, str>) -> Cow<'a, str> {
     let last = &bytes[line_start(bytes, bytes.len())..];
-    if (span.end as usize) < bytes.len() || last.iter().all(|byte| *byte == b' ') {
+    let body = &bytes[after_break(bytes, line_end(bytes, span.start as usize))..];
+    let indent = |line: &[u8]| line.iter().position(|byte| *byte != b' ');
+    let column = body.split(|byte| *byte == b'\n').find_map(indent);
+    // Spaces are text where they go on behind the column of the text, and nothing where there is no text at all.
+    let ends_in_text = match indent(last) {
+        Some(_) => true,
+        None => column.is_some_and(|column| last.len() > column) || last.len() == body.len(),
+    };
+    let is_last = bytes[(span.end as usize).min(bytes.len())..]
+        .iter()
+        .all(|byte| matches!(byte, b' ' | b'\n'));
+    if last.is_empty() || !is_last || !ends_in_text {
         return value;
     }
     match value {

@@ -102,6 +102,11 @@ fn a_block_scalar_that_ends_the_file_has_no_line_break_of_its_own() {
         ("a: |\n  one\n  ", "one\n"),
         ("a:\n- |\n  \u{e9}", "\u{e9}"),
         ("a: |", ""),
+        ("a: |+\n ", ""),
+        ("a: |+\n\n  ", "\n"),
+        ("a: |+\n  one\n\n ", "one\n\n"),
+        ("a: |\n  one\n    ", "one\n  "),
+        ("a: |\n  one \n ", "one \n"),
     ] {
         let document = crate::roundtrip::parsed(Format::Yaml, Form::Plain, text.as_bytes());
         let mut leaves = document.walk().filter_map(|event| match event {

@@ -44,7 +44,8 @@ pub(crate) fn edit(document: &Document, path: &Path, choice: &mut Choice) -> Opt
         if !matches!(document.format(), Format::Yaml | Format::Json) {
             new = new.as_text();
         }
-        first.set(&path.0, new).expect("what was set can be there");
+        // Below an empty value with a tag, which is no null, there may be something all the same.
+        first.set(&path.0, new)?;
         text
     };
     let changed = document.render(&edits).expose().to_vec();

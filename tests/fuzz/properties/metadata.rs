@@ -6,18 +6,21 @@ use sops::{Metadata, block_value};
 use super::envelope::{nested, read_metadata};
 use super::meaning::parse;
 
-/// Documents that a block is put into.
-const HOSTS: [(Format, &str); 5] = [
-    (Format::Yaml, "a: b\n"),
-    (Format::Json, "{\n\t\"a\": \"b\"\n}"),
-    (Format::Dotenv, "a=b\n"),
-    (Format::Ini, "[s]\na = b\n"),
-    (Format::Binary, ""),
+const FORMATS: [Format; 5] = [
+    Format::Yaml,
+    Format::Json,
+    Format::Dotenv,
+    Format::Ini,
+    Format::Binary,
 ];
+
+/// Documents that a nested block is put into. A flat one stays in its format: names that are fine in one cannot be written
+/// in another.
+const HOSTS: [(Format, &str); 2] = [(Format::Yaml, "a: b\n"), (Format::Json, "{\n\t\"a\": \"b\"\n}")];
 
 /// All that must hold of the block of `data`, in whichever formats it reads.
 pub(crate) fn check(data: &[u8]) {
-    for (format, _) in HOSTS {
+    for format in FORMATS {
         if let Ok(document) = parse(format, Form::Sealed, data) {
             check_document(&document);
         }
@@ -33,6 +36,9 @@ fn check_document(document: &Document) {
     let _ = metadata.threshold();
     if document.format() != Format::Binary {
         rewritten(document, &metadata, "in its own place");
+    }
+    if matches!(document.format(), Format::Dotenv | Format::Ini) {
+        return;
     }
     for (format, text) in HOSTS {
         if let Ok(host) = parse(format, Form::Sealed, text.as_bytes()) {

@@ -1,4 +1,5 @@
 //! Every input that a fuzzer ever broke a property with, held against all properties again: without a fuzzer.
+#![allow(clippy::disallowed_methods)] // A test that reads its inputs.
 
 #[path = "properties/lib.rs"]
 mod properties;

@@ -77,7 +77,7 @@ impl Change<'_> {
             if node.is_some() && node == replaced && !matches!(event, Event::Document(_) | Event::AliasEnd(_))
             {
                 skipped = usize::from(begins(event));
-                if !self.value(rest).into_iter().all(|token| meets(token)) {
+                if !self.value(rest).into_iter().all(&mut meets) {
                     return false;
                 }
                 continue;

@@ -215,11 +215,7 @@ impl Stage {
                 return wrong(format!("{} is open to more people", path.display()));
             }
         }
-        let mut elsewhere = Vec::new();
-        files(&self.scene.path("home"), &mut elsewhere)?;
-        if !elsewhere.is_empty() {
-            return wrong(format!("left in the home folder: {elsewhere:?}"));
-        }
+        self.notes()?;
         Ok(states)
     }
 
@@ -300,6 +296,24 @@ impl Stage {
         Ok(found)
     }
 
+    /// The notes on how far a rotation of many files got, which stay when it is broken off. Nothing else is in the home
+    /// folder.
+    fn notes(&self) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        files(&self.scene.path("home"), &mut found)?;
+        for path in &found {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_hash = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let may_be = self.case.command == Command::Rotate && self.case.around == Around::Tree;
+            let place = self.scene.path("home/.local/state/sealwright");
+            let fits = fs::metadata(path)?.len() <= 32 * self.targets.len() as u64 && mode(path)? == 0o600;
+            if !(is_hash && may_be && fits && path.parent() == Some(&place)) {
+                return Err(io::Error::other(format!("left in the home folder: {found:?}")));
+            }
+        }
+        Ok(found)
+    }
+
     /// Runs the command again, without a fault, if anything changed: now every file is new, and nothing is left over.
     pub fn rerun(&self) -> io::Result<()> {
         let before = self
@@ -307,7 +321,8 @@ impl Stage {
             .iter()
             .map(|target| self.state(target))
             .collect::<io::Result<Vec<_>>>()?;
-        let nothing_left = self.left_over()?.is_empty() && self.in_memory()?.is_none();
+        let nothing_left =
+            self.left_over()?.is_empty() && self.in_memory()?.is_none() && self.notes()?.is_empty();
         let as_prepared = !before.contains(&State::New) && nothing_left;
         if as_prepared && self.case.around != Around::LeftOver {
             // Nothing changed: the run without a fault showed what comes next.
@@ -341,6 +356,7 @@ impl Stage {
             return Err(io::Error::other("the next run left plaintext in memory"));
         }
         let mut left = self.left_over()?;
+        left.extend(self.notes()?);
         if done {
             // It had nothing to write, and so nothing to clean but its own.
             left.retain(|path| !path.ends_with(LEFT_OVER));

@@ -319,12 +319,12 @@ impl<'a> Reader<'a> {
         self.check_properties(at, anchor, span.start as usize)?;
         self.plain_column = None;
         if self.form == Form::Plain && (self.check_gaps || style == Style::DoubleQuoted || self.in_flow()) {
-            let column = self
-                .open
-                .last()
-                .map_or(0, |open| lines::column(self.text, open.start) + 1);
+            // In brackets no column counts, and counting in a long line for every value takes the square of its length.
+            let outer = self.open.last().filter(|open| !open.flow);
+            let column = outer.map_or(0, |open| lines::column(self.text, open.start) + 1);
             strict::scalar(self.text, span, style, self.in_flow(), column)?;
-            self.plain_column = (style == Style::Plain && !span.is_empty()).then_some(column);
+            let is_plain = style == Style::Plain && !span.is_empty() && !self.in_flow();
+            self.plain_column = is_plain.then_some(column);
         }
         let value = match style {
             Style::Literal | Style::Folded => lines::block_value(self.text.as_bytes(), span, value),

@@ -208,3 +208,13 @@ fn bytes_that_are_no_text_come_back_as_bytes() {
         assert_eq!(opened.scalar(id).expect("a value"), value);
     }
 }
+
+/// With a square in it, this takes minutes.
+#[test]
+fn a_long_line_in_brackets_takes_linear_time() {
+    let text = format!("a: [{}\"\"]\n", "{k: \"v\"}, [w], ".repeat(100_000));
+    for text in [text.clone(), format!("{text}b:\tc\n")] {
+        let document = crate::roundtrip::parsed(Format::Yaml, Form::Plain, text.as_bytes());
+        assert!(document.tree().len() > 400_000);
+    }
+}

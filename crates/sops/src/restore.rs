@@ -77,7 +77,10 @@ impl Restorer<'_, '_> {
             if let Event::Leaf(id) = event {
                 place.value();
                 self.alias(id, &place)?;
-                self.clear_header(id, &place);
+                let sealed = self.plan.jobs.get(next).is_some_and(|job| job.ordinal == ordinal);
+                if !sealed && !self.is_replaced(document.tree().node(id).span().start) {
+                    self.clear_header(id, &place);
+                }
             }
             if let Event::Leaf(_) | Event::Comment(_) | Event::Lost(..) = event {
                 if let Some(job) = self.plan.jobs.get(next).filter(|job| job.ordinal == ordinal) {
@@ -178,6 +181,9 @@ impl Restorer<'_, '_> {
             return Ok(());
         };
         let span = self.document.tree().node(id).span();
+        if self.is_replaced(span.start) {
+            return Ok(());
+        }
         let Some(target) = self
             .document
             .anchored(text.strip_prefix(b"*").unwrap_or(text), span.start)

@@ -69,7 +69,8 @@ fn usable_rule(rule: &CreationRule) {
     }
 }
 
-/// A pattern, the same in a group, and the same or itself find the same texts.
+/// A pattern, the same in a group, and the same or itself find the same texts. In groups, for flags hold up to the end of
+/// theirs, in further alternatives too.
 fn pattern(text: &str) {
     let Ok(plain) = PathPattern::new(text) else {
         return;
@@ -81,7 +82,7 @@ fn pattern(text: &str) {
     }
     for wrapped in [
         format!("(?:{text})"),
-        format!("{text}|{text}"),
+        format!("(?:{text})|(?:{text})"),
         format!("({text}){{1}}"),
     ] {
         let Ok(wrapped) = PathPattern::new(&wrapped) else {

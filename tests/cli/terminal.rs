@@ -22,7 +22,7 @@ impl Prompt {
         scene.must(&["-q", "a.yaml"])?;
         // Ctrl-C goes to all at the terminal until the prompt takes the keys one by one: the shell must outlive it.
         let ask = format!(
-            "trap : INT; tty > terminal; sh -c 'echo $$ > pid; exec {} -q set a.yaml \"[\\\"port\\\"]\" --string'; \
+            "trap : INT; tty > terminal; sh -c 'echo $$ > pid; exec env --default-signal=HUP {} -q set a.yaml \"[\\\"port\\\"]\" --string'; \
              echo $? > code; stty -a > after; echo > over",
             env!("CARGO_BIN_EXE_seal")
         );

@@ -39,10 +39,12 @@ impl Desk {
     /// `seal` with a shell script as the editor: `$1` is the file to be edited, `seal` the program itself.
     fn tool(&self, script: &str) -> Result<Tool> {
         let seal = env!("CARGO_BIN_EXE_seal");
-        let seal = format!("seal() {{ SOPS_AGE_KEY_FILE=key '{seal}' -q \"$@\"; }}\n");
-        self.scene.write("editor", format!("{seal}{script}\n"))?;
-        let tool = self.scene.tool(env!("CARGO_BIN_EXE_seal"), &[0, 2])?;
+        let function = format!("seal() {{ SOPS_AGE_KEY_FILE=key '{seal}' -q \"$@\"; }}\n");
+        self.scene.write("editor", format!("{function}{script}\n"))?;
+        // Also where these tests were started by nohup, whose children ignore SIGHUP.
+        let tool = self.scene.tool("env", &[0, 2])?;
         Ok(tool
+            .first(["--default-signal=HUP", seal])
             .dir(self.scene.folder())
             .env("EDITOR", "sh ./editor")
             .env("XDG_RUNTIME_DIR", self.memory.path()))

@@ -364,11 +364,16 @@ impl Document {
         false
     }
 
-    /// The source with `edits` applied and the metadata block taken away: what the file held before it had one.
-    pub fn render_without_block(&self, mut edits: Edits) -> SecretBytes {
+    /// The source with `edits` applied and the metadata block taken away: what the file held before it had one. Where that
+    /// ended without a line break so does the result, unless `keeps_break` says of it that its last value needs one.
+    pub fn render_without_block(
+        &self,
+        mut edits: Edits,
+        keeps_break: impl FnOnce(&[u8]) -> bool,
+    ) -> SecretBytes {
         let unclosed = self.remove_block(&mut edits);
         let mut rest = self.render(&edits);
-        if unclosed {
+        if unclosed && !keeps_break(rest.expose()) {
             let text = rest.expose_mut();
             for sign in [b'\n', b'\r'] {
                 text.truncate(text.len() - usize::from(text.last() == Some(&sign)));

@@ -1,11 +1,11 @@
 //! The sealed form of a document whose metadata block still lacks its seals.
 
-use document::{Document, Edits, Event, Node, NodeId};
+use document::{Document, Edits, Event, Node, NodeId, Scalar};
 use secret::SecretBytes;
 
 use crate::error::Error;
 use crate::metadata::Metadata;
-use crate::plan::{Plan, Subject};
+use crate::plan::{Plan, Subject, locate};
 use crate::reuse::BlockText;
 use crate::seal::block_value;
 use crate::texts::Texts;
@@ -37,8 +37,8 @@ pub(crate) fn sealed_body(
             }
         }
     }
-    if let Some((header, sealed)) = unclosed_header(document, plan) {
-        edits.replace(header, &[sealed]);
+    if let Some((header, sealed)) = unclosed_header(document, plan)? {
+        edits.replace(header, &[&sealed]);
     }
     if !put_block_back(document, block, &mut edits) {
         document.set_block(&block_value(document, metadata), &mut edits)?;
@@ -48,27 +48,57 @@ pub(crate) fn sealed_body(
     Ok(document.render_with_room(&edits, room))
 }
 
-/// A clear block scalar that ends the file without a line break: the block that follows would add one to its
-/// value, so it gets strip chomping. Its header and what becomes of it.
+/// A clear block scalar that ends the file without a line break: the metadata block that follows brings one, so its
+/// header gets the chomping under which the value stays the same. Its header and what becomes of it.
+///
+/// # Errors
+/// [`Error::NotRestorable`] for a value that ends with several line breaks: no chomping keeps these and no more.
 pub(crate) fn unclosed_header(
     document: &Document,
     plan: &Plan<'_>,
-) -> Option<(document::Span, &'static [u8])> {
-    let id = last_clear_scalar(document, plan)?;
-    let (header, sealed) = document.header(id)?;
-    (&document.source()[header.range()] != sealed).then_some((header, sealed))
+) -> Result<Option<(document::Span, Vec<u8>)>, Error> {
+    let Some((id, ordinal)) = last_clear_scalar(document, plan) else {
+        return Ok(None);
+    };
+    let Some((header, _)) = document.header(id) else {
+        return Ok(None);
+    };
+    let scalar = document.scalar(id)?;
+    let chomping: &[u8] = match &scalar {
+        // Its last line holds nothing but spaces, or there would be no line break.
+        Scalar::Str(text) if text.ends_with(b"\n") => match text[..text.len() - 1].last() {
+            None | Some(b'\n') => {
+                let (path, offset) = locate(document, ordinal);
+                return Err(Error::NotRestorable {
+                    at: document.position(offset),
+                    path,
+                });
+            }
+            Some(_) => b"",
+        },
+        _ => b"-",
+    };
+    let present = &document.source()[header.range()];
+    let mut sealed = present.to_vec();
+    sealed.retain(|byte| !matches!(byte, b'+' | b'-'));
+    sealed.extend_from_slice(chomping);
+    Ok((sealed != present).then_some((header, sealed)))
 }
 
-pub(crate) fn last_clear_scalar(document: &Document, plan: &Plan<'_>) -> Option<NodeId> {
+/// The clear leaf that ends a YAML file without a line break, and its ordinal.
+pub(crate) fn last_clear_scalar(document: &Document, plan: &Plan<'_>) -> Option<(NodeId, usize)> {
     let source = document.source();
     if document.format() != document::Format::Yaml || source.is_empty() || source.ends_with(b"\n") {
         return None;
     }
-    let last = document.walk().filter_map(|event| match event {
-        Event::Leaf(id) => Some(id),
+    let counted = document
+        .walk()
+        .filter(|event| matches!(event, Event::Leaf(_) | Event::Comment(_) | Event::Lost(..)));
+    let last = counted.enumerate().filter_map(|(ordinal, event)| match event {
+        Event::Leaf(id) => Some((id, ordinal)),
         _ => None,
     });
-    let last = last.last()?;
+    let (last, ordinal) = last.last()?;
     let Node::Scalar { span, .. } = *document.tree().node(last) else {
         return None;
     };
@@ -77,7 +107,7 @@ pub(crate) fn last_clear_scalar(document: &Document, plan: &Plan<'_>) -> Option<
         .iter()
         .rev()
         .any(|job| job.subject == Subject::Leaf(last));
-    (span.end as usize == source.len() && !sealed).then_some(last)
+    (span.end as usize == source.len() && !sealed).then_some((last, ordinal))
 }
 
 /// Puts the block of the file's last version where it stood; whether that could be done.

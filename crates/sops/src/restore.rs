@@ -31,7 +31,35 @@ pub(crate) fn restore(
         replaced: Vec::new(),
     };
     restorer.run()?;
-    Ok(document.render_without_block(edits))
+    Ok(document.render_without_block(edits, |text| needs_break(text, document, plan, values)))
+}
+
+/// Whether a text ends with a block scalar whose value would lose a line break with the text's last one. A last line of
+/// nothing but spaces, as a layout may have kept it, stands for the line break.
+fn needs_break(text: &[u8], document: &Document, plan: &Plan<'_>, values: &Values) -> bool {
+    let mut lines = text
+        .strip_suffix(b"\n")
+        .unwrap_or(text)
+        .rsplit(|byte| *byte == b'\n');
+    let only_spaces = |line: &[u8]| !line.is_empty() && line.iter().all(|byte| *byte == b' ');
+    if lines.next().is_some_and(only_spaces) {
+        return false;
+    }
+    let leaves = document.walk().filter_map(|event| match event {
+        Event::Leaf(id) => Some(id),
+        _ => None,
+    });
+    let Some(last) = leaves.last().filter(|id| document.header(*id).is_some()) else {
+        return false;
+    };
+    let job = plan
+        .jobs
+        .iter()
+        .rposition(|job| job.subject == Subject::Leaf(last));
+    match job.and_then(|job| values.get(job)) {
+        Some((_, plaintext)) => plaintext.ends_with(b"\n"),
+        None => matches!(document.scalar(last), Ok(Scalar::Str(text)) if text.ends_with(b"\n")),
+    }
 }
 
 struct Restorer<'a, 'e> {

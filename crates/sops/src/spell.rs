@@ -55,7 +55,10 @@ pub(crate) fn spellings(
     values: &Values,
 ) -> Result<SecretBytes, Error> {
     let odd = odd_spellings(document, plan, sealed, sealed_plan, values)?;
-    let unclosed = unclosed_header(document, plan).and_then(|_| last_clear_scalar(document, plan));
+    let unclosed = match unclosed_header(document, plan)? {
+        Some(_) => last_clear_scalar(document, plan).map(|(id, _)| id),
+        None => None,
+    };
     // In most files every spelling comes back by itself, and there is no place to be found.
     if odd.is_empty() && unclosed.is_none() {
         return Ok(SecretBytes::new(writer.0));

@@ -228,3 +228,58 @@ fn aliases_as_keys_are_written_out_and_come_back() {
         Err(error) if error.to_string().contains("not for text")
     ));
 }
+
+/// The last value of a YAML text.
+fn last_value(text: &str) -> String {
+    let source = SecretBytes::copy_from(text.as_bytes());
+    let document = Document::parse(Format::Yaml, Form::Plain, source, &Limits::default()).expect(text);
+    let leaves = document.walk().filter_map(|event| match event {
+        document::Event::Leaf(id) => Some(id),
+        _ => None,
+    });
+    let value = document
+        .scalar(leaves.last().expect("a value"))
+        .expect("it reads");
+    match value {
+        document::Scalar::Str(text) => String::from_utf8_lossy(&text).into_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What another program reads as the value of a clear block scalar at the end of a file does not change by the metadata
+/// block that follows: the chomping is the one that keeps it.
+#[test]
+fn a_clear_block_scalar_at_the_end_keeps_its_value() {
+    let clear = || Rules {
+        encrypted_regex: Some("^zz".into()),
+        ..Rules::default()
+    };
+    for (text, value) in [
+        ("|\n    x", "x"),
+        ("|\n    x\n    ", "x\n"),
+        ("|\n    x\n  ", "x\n"),
+        ("|\n    x\n      ", "x\n  "),
+        ("|+\n    x\n    ", "x\n"),
+        ("|-\n    x\n    ", "x"),
+        (">\n    x\n    ", "x\n"),
+        ("|2\n     x", "   x"),
+        ("|2+\n     x\n  ", "   x\n"),
+    ] {
+        let plain = format!("zz: s\na: {text}");
+        let sealed = sealed(Format::Yaml, plain.as_bytes(), clear()).expect(text);
+        let (head, _) = std::str::from_utf8(&sealed)
+            .expect("text")
+            .split_once("sops:")
+            .expect("a block");
+        for text in [&plain, head] {
+            assert_eq!(last_value(text), value, "{text:?}");
+        }
+        let back = opened(Format::Yaml, &sealed).expect(text);
+        assert_eq!(back, plain.as_bytes(), "{text:?}");
+    }
+    let refused = sealed(Format::Yaml, b"zz: s\na: |+\n  x\n\n  ", clear());
+    assert!(
+        matches!(refused, Err(sops::Error::NotRestorable { .. })),
+        "{refused:?}"
+    );
+}

@@ -42,5 +42,5 @@ pub(super) fn take_away(
             .file(path)
             .hint("`updatekeys` and `rotate --add-age ... --rm-age ...` change who can open the file"));
     }
-    Ok(document.render_without_block(Edits::default()))
+    Ok(document.render_without_block(Edits::default(), |_| false))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use secret::SecretBytes;
 
 use crate::edit::Edits;
-use crate::edited::Change;
+use crate::edited::{Change, check_reads};
 use crate::error::{Error, Position};
 use crate::path::Path;
 use crate::scalar::{Format, Scalar};
@@ -401,7 +401,13 @@ impl Document {
             }
             Format::Json => json::set(source, tree, path, value, edits),
             Format::Dotenv => dotenv::set(source, tree, path, value, edits),
-            Format::Ini => ini::set(source, tree, path, value, edits),
+            Format::Ini => {
+                let mut own = Edits::default();
+                ini::set(source, tree, path, value, &mut own)?;
+                check_reads(self, &own, path)?;
+                edits.append(&own);
+                Ok(())
+            }
             Format::Binary => binary::set(source, tree, path, value, edits),
         }
     }

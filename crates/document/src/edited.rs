@@ -12,6 +12,34 @@ use crate::scalar::Scalar;
 use crate::tree::{Child, Node, NodeId};
 use crate::walk::Event;
 
+/// Refuses `edits` after which `document` would not read: a value beside a comment that holds its quotes.
+pub(crate) fn check_reads(document: &Document, edits: &Edits, path: &Path) -> Result<(), Error> {
+    read_again(document, edits)
+        .map(drop)
+        .map_err(|_| unsafe_place(path))
+}
+
+fn read_again(document: &Document, edits: &Edits) -> Result<Document, Error> {
+    let limits = Limits {
+        bytes: usize::MAX,
+        ..Limits::default()
+    };
+    Document::parse(
+        document.format(),
+        document.form(),
+        document.render(edits),
+        &limits,
+    )
+}
+
+fn unsafe_place(path: &Path) -> Error {
+    Error::Path {
+        path: path.to_string(),
+        why: "the text around it is laid out so that it cannot be changed safely; change it in an editor"
+            .into(),
+    }
+}
+
 /// What an edit is to do.
 pub(crate) enum Change<'a> {
     /// Set what the path names to the value of a JSON document.
@@ -23,25 +51,11 @@ pub(crate) enum Change<'a> {
 impl Change<'_> {
     /// Refuses `edits` of `document` that would do anything else.
     pub(crate) fn check(&self, document: &Document, edits: &Edits) -> Result<(), Error> {
-        let limits = Limits {
-            bytes: usize::MAX,
-            ..Limits::default()
-        };
-        let again = Document::parse(
-            document.format(),
-            document.form(),
-            document.render(edits),
-            &limits,
-        );
-        if again.is_ok_and(|again| self.is_made(document, &again)) {
-            return Ok(());
-        }
         let (Self::Set(path, _) | Self::Unset(path)) = self;
-        Err(Error::Path {
-            path: path.to_string(),
-            why: "the text around it is laid out so that it cannot be changed safely; change it in an editor"
-                .into(),
-        })
+        match read_again(document, edits) {
+            Ok(again) if self.is_made(document, &again) => Ok(()),
+            _ => Err(unsafe_place(path)),
+        }
     }
 
     /// Whether `after` says what `before` said, but for this change.

@@ -175,7 +175,8 @@ fn literal_fits(source: &[u8], span: Span, text: &str) -> bool {
             .split('\n')
             .any(|line| line.ends_with(' ') && line.trim().is_empty())
         && text.chars().all(printable)
-        && behind.iter().all(|byte| *byte == b' ')
+        // Spaces would end its last line.
+        && behind.is_empty()
         && (after_break(source, line_end(source, end)) > end || !text.ends_with('\n'))
 }
 

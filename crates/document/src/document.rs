@@ -9,7 +9,7 @@ use crate::edited::{Change, check_reads};
 use crate::error::{Error, Position};
 use crate::path::Path;
 use crate::scalar::{Format, Scalar};
-use crate::tree::{NodeId, Span, Tree};
+use crate::tree::{Node, NodeId, Span, Style, Tree};
 use crate::value::Value;
 use crate::{binary, dotenv, ini, json, yaml};
 
@@ -227,6 +227,35 @@ impl Document {
         }
         let span = yaml::header(self.source(), &self.tree, id)?;
         Some((span, yaml::sealed_header(self.source(), span)))
+    }
+
+    /// YAML plain scalars: the empty lines behind one that hold tabs, and what they are without them. Behind a plain scalar
+    /// such lines are part of it; behind one in quotes or a block they are not allowed. On a line with something else on
+    /// it tabs stay.
+    pub fn tabs_behind(&self, id: NodeId) -> Option<(Span, Vec<u8>)> {
+        let Node::Scalar {
+            style: Style::Plain, ..
+        } = self.tree.node(id)
+        else {
+            return None;
+        };
+        if self.format != Format::Yaml {
+            return None;
+        }
+        let (source, start) = (self.source(), self.frame(id).span.end as usize);
+        let blank = |byte: &&u8| matches!(**byte, b' ' | b'\t' | b'\r' | b'\n');
+        let end = start + source[start..].iter().take_while(blank).count();
+        let first = start + memchr::memchr(b'\n', &source[start..end])? + 1;
+        let last = match memchr::memrchr(b'\n', &source[first..end]) {
+            _ if end == source.len() => end,
+            Some(at) => first + at + 1,
+            None => return None,
+        };
+        let lines = &source[first..last];
+        lines.contains(&b'\t').then(|| {
+            let kept = lines.iter().copied().filter(|byte| *byte != b'\t');
+            (Span::new(first, last), kept.collect())
+        })
     }
 
     /// YAML block scalars: the header under which `value` reads back where it stands.

@@ -185,6 +185,9 @@ impl Restorer<'_, '_> {
         if let (Some((header, _)), Some(spelled)) = (header, document.spell_header(id, scalar)) {
             self.edits.replace(header, &[&spelled]);
         }
+        if let Some((blanks, without_tabs)) = document.tabs_behind(id) {
+            self.edits.replace(blanks, &[&without_tabs]);
+        }
     }
 
     /// The header of a clear block scalar that had to change because the file has no final line break.

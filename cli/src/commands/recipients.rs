@@ -23,7 +23,10 @@ pub(crate) fn check(
     added: &[MasterKey],
     accepted: &[String],
 ) -> Result<()> {
-    let named = Named::new(bench, path, added, accepted)?;
+    check_named(bench, path, metadata, &Named::new(bench, path, added, accepted)?)
+}
+
+fn check_named(bench: &Workbench, path: &Path, metadata: &Metadata, named: &Named<'_>) -> Result<()> {
     if !named.by_a_rule() {
         if !bench.as_sops() {
             bench.ui.warn(
@@ -68,8 +71,8 @@ pub(crate) fn check_for_wrapping(
     added: &[MasterKey],
     accepted: &[String],
 ) -> Result<()> {
-    check(bench, path, metadata, added, accepted)?;
     let named = Named::new(bench, path, added, accepted)?;
+    check_named(bench, path, metadata, &named)?;
     let keys = metadata.groups.iter().flatten().filter_map(KeyEntry::master_key);
     for key in keys.filter(|key| !named.holds(key)) {
         if let MasterKey::Age { recipient } = key

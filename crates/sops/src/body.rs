@@ -37,7 +37,7 @@ pub(crate) fn sealed_body(
             }
         }
     }
-    if let Some((header, sealed)) = unclosed_header(document, plan)? {
+    if let Some((_, header, sealed)) = unclosed_header(document, plan)? {
         edits.replace(header, &[&sealed]);
     }
     if !put_block_back(document, block, &mut edits) {
@@ -49,14 +49,14 @@ pub(crate) fn sealed_body(
 }
 
 /// A clear block scalar that ends the file without a line break: the metadata block that follows brings one, so its
-/// header gets the chomping under which the value stays the same. Its header and what becomes of it.
+/// header gets the chomping under which the value stays the same. The scalar, its header and what becomes of that.
 ///
 /// # Errors
 /// [`Error::NotRestorable`] for a value that ends with several line breaks: no chomping keeps these and no more.
 pub(crate) fn unclosed_header(
     document: &Document,
     plan: &Plan<'_>,
-) -> Result<Option<(document::Span, Vec<u8>)>, Error> {
+) -> Result<Option<(NodeId, document::Span, Vec<u8>)>, Error> {
     let Some((id, ordinal)) = last_clear_scalar(document, plan) else {
         return Ok(None);
     };
@@ -82,11 +82,11 @@ pub(crate) fn unclosed_header(
     let mut sealed = present.to_vec();
     sealed.retain(|byte| !matches!(byte, b'+' | b'-'));
     sealed.extend_from_slice(chomping);
-    Ok((sealed != present).then_some((header, sealed)))
+    Ok((sealed != present).then_some((id, header, sealed)))
 }
 
 /// The clear leaf that ends a YAML file without a line break, and its ordinal.
-pub(crate) fn last_clear_scalar(document: &Document, plan: &Plan<'_>) -> Option<(NodeId, usize)> {
+fn last_clear_scalar(document: &Document, plan: &Plan<'_>) -> Option<(NodeId, usize)> {
     let source = document.source();
     if document.format() != document::Format::Yaml || source.is_empty() || source.ends_with(b"\n") {
         return None;

@@ -3,7 +3,7 @@
 use document::{Document, Event};
 use secret::SecretBytes;
 
-use crate::body::{last_clear_scalar, unclosed_header};
+use crate::body::unclosed_header;
 use crate::error::Error;
 use crate::parallel;
 use crate::plan::{Plan, Subject, locate};
@@ -55,10 +55,7 @@ pub(crate) fn spellings(
     values: &Values,
 ) -> Result<SecretBytes, Error> {
     let odd = odd_spellings(document, plan, sealed, sealed_plan, values)?;
-    let unclosed = match unclosed_header(document, plan)? {
-        Some(_) => last_clear_scalar(document, plan).map(|(id, _)| id),
-        None => None,
-    };
+    let unclosed = unclosed_header(document, plan)?.map(|(id, ..)| id);
     // In most files every spelling comes back by itself, and there is no place to be found.
     if odd.is_empty() && unclosed.is_none() {
         return Ok(SecretBytes::new(writer.0));

@@ -3,10 +3,10 @@
 //! The variables of [`sops`](super::sops) work here too; the parts are small, flat.yaml, maps.yaml, updatekeys, rotate and
 //! exec-env.
 
-use super::ground::{File, Ground, LOOP, ROUNDS, SHORT_ROUNDS, SMALL, wanted};
+use super::ground::{File, Ground, LOOP, ROUNDS, wanted};
 use super::measure::by_turns;
 use super::row::{self, Goal, Row};
-use super::{input, small_file};
+use super::{input, short_runs, small_file};
 use crate::Failure;
 use std::cell::Cell;
 use std::fs;
@@ -135,15 +135,6 @@ fn rotate(ground: &Ground) -> Result<(), Failure> {
 }
 
 fn exec_env(ground: &Ground) -> Result<(), Failure> {
-    ground.write("environment.yaml", &input::yaml(4, SMALL))?;
-    let sealed = ground.seal_copy("environment.yaml")?;
-    let start = ["exec-env", &sealed, "true"];
-    let (ours, theirs) = by_turns(
-        SHORT_ROUNDS,
-        || ground.ours.run(&start),
-        || ground.theirs.run(&start),
-    )?;
     let work = "exec-env of `true` with a small file";
-    Row::new(work, Goal::Ratio(4.0), &ours, Some(&theirs)).print();
-    Ok(())
+    short_runs(ground, work, 4.0, 4, |file| ["exec-env", file, "true"])
 }

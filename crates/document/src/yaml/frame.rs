@@ -83,8 +83,10 @@ pub(crate) fn spell_header(source: &[u8], tree: &Tree, id: NodeId, value: &Scala
     if std::str::from_utf8(text).is_err() {
         return Some([BINARY, &[*sign, b'-']].concat());
     }
-    let mut out = vec![*sign];
     let content = trim_breaks(text);
+    // Where the author folded long lines is not known here, and a line break alone would be read as a blank.
+    let folds = content.contains(&b'\n');
+    let mut out = vec![if folds { b'|' } else { *sign }];
     if content.iter().find(|byte| **byte != b'\n') == Some(&b' ') {
         let column = content_column(source, tree, Some(header), parts(source, tree, id).body);
         let parent = parent_column(source, header.start as usize);

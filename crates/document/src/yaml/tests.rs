@@ -179,33 +179,52 @@ fn an_edit_that_would_change_something_else_is_refused() {
     assert_eq!(of_an_alias.expect("can be set"), "a: &x\n  k: v\nb:\n  k: 1000\n");
 }
 
+/// Puts `value` in place of the sealed text of the first leaf: what is read back is the same value.
+fn opened(sealed: &str, value: &crate::Scalar<'_>) -> String {
+    let leaf = |event| match event {
+        crate::Event::Leaf(id) => Some(id),
+        _ => None,
+    };
+    let sealed = crate::roundtrip::parsed(Format::Yaml, Form::Sealed, sealed.as_bytes());
+    let id = sealed.walk().find_map(leaf).expect("a leaf");
+    let (mut edits, mut spelled) = (crate::Edits::default(), Vec::new());
+    sealed.spell(id, value, &mut spelled);
+    edits.replace(sealed.frame(id).span, &[&spelled]);
+    if let (Some((span, _)), Some(header)) = (sealed.header(id), sealed.spell_header(id, value)) {
+        edits.replace(span, &[&header]);
+    }
+    let opened = sealed.render(&edits);
+    let read = crate::roundtrip::parsed(Format::Yaml, Form::Plain, opened.expose());
+    let id = read.walk().find_map(leaf).expect("a leaf");
+    assert_eq!(read.scalar(id).expect("a value"), *value);
+    String::from_utf8_lossy(opened.expose()).into_owned()
+}
+
 /// sops seals what a `!!binary` stands for and drops the tag; opened, it needs one again.
 #[test]
 fn bytes_that_are_no_text_come_back_as_bytes() {
     let value = crate::Scalar::Str(b"\x80\x81\x82\xff".into());
-    for (text, expected) in [
+    for (sealed, expected) in [
         ("a: ENC\n", "a: !!binary gIGC/w==\n"),
         ("a: &x 'ENC'\n", "a: &x !!binary gIGC/w==\n"),
         ("a: [\"ENC\"]\n", "a: [!!binary gIGC/w==]\n"),
         ("a: |-\n  ENC\nb: c\n", "a: !!binary |-\n  gIGC/w==\nb: c\n"),
     ] {
-        let sealed = crate::roundtrip::parsed(Format::Yaml, Form::Sealed, text.as_bytes());
-        let leaf = |event| match event {
-            crate::Event::Leaf(id) => Some(id),
-            _ => None,
-        };
-        let id = sealed.walk().find_map(leaf).expect("a leaf");
-        let (mut edits, mut spelled) = (crate::Edits::default(), Vec::new());
-        sealed.spell(id, &value, &mut spelled);
-        edits.replace(sealed.frame(id).span, &[&spelled]);
-        if let (Some((span, _)), Some(header)) = (sealed.header(id), sealed.spell_header(id, &value)) {
-            edits.replace(span, &[&header]);
-        }
-        let opened = sealed.render(&edits);
-        assert_eq!(String::from_utf8_lossy(opened.expose()), expected);
-        let opened = crate::roundtrip::parsed(Format::Yaml, Form::Plain, opened.expose());
-        let id = opened.walk().find_map(leaf).expect("a leaf");
-        assert_eq!(opened.scalar(id).expect("a value"), value);
+        assert_eq!(opened(sealed, &value), expected);
+    }
+}
+
+/// Folding turns a line break into a blank: lines that nobody folded stand in a literal block.
+#[test]
+fn lines_are_not_folded() {
+    for (value, expected) in [
+        ("x\n", "a: >\n  x\nb: c\n"),
+        (" x", "a: >2-\n   x\nb: c\n"),
+        ("x\ny\n", "a: |\n  x\n  y\nb: c\n"),
+        ("x\n y", "a: |-\n  x\n   y\nb: c\n"),
+    ] {
+        let value = crate::Scalar::Str(value.as_bytes().into());
+        assert_eq!(opened("a: >-\n  ENC\nb: c\n", &value), expected);
     }
 }
 

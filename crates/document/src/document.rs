@@ -230,8 +230,7 @@ impl Document {
     }
 
     /// YAML plain scalars: the empty lines behind one that hold tabs, and what they are without them. Behind a plain scalar
-    /// such lines are part of it; behind one in quotes or a block they are not allowed. On a line with something else on
-    /// it tabs stay.
+    /// such lines may stand; behind one in quotes or a block they may not. On a line with something else on it tabs stay.
     pub fn tabs_behind(&self, id: NodeId) -> Option<(Span, Vec<u8>)> {
         let Node::Scalar {
             style: Style::Plain, ..
@@ -242,7 +241,7 @@ impl Document {
         if self.format != Format::Yaml {
             return None;
         }
-        let (source, start) = (self.source(), self.frame(id).span.end as usize);
+        let (source, start) = (self.source(), self.tree.node(id).span().end as usize);
         let blank = |byte: &&u8| matches!(**byte, b' ' | b'\t' | b'\r' | b'\n');
         let end = start + source[start..].iter().take_while(blank).count();
         let first = start + memchr::memchr(b'\n', &source[start..end])? + 1;

@@ -180,16 +180,12 @@ impl Restorer<'_, '_> {
             }
             return;
         }
-        let mut quoted = false;
-        self.edits.replace_with(span, |out| {
-            let start = out.len();
-            document.spell(id, scalar, out);
-            quoted = matches!(out.get(start), Some(b'"' | b'\''));
-        });
+        self.edits
+            .replace_with(span, |out| document.spell(id, scalar, out));
         if let (Some((header, _)), Some(spelled)) = (header, document.spell_header(id, scalar)) {
             self.edits.replace(header, &[&spelled]);
         }
-        if let (true, Some((blanks, without_tabs))) = (quoted, document.tabs_behind(id)) {
+        if let Some((blanks, without_tabs)) = document.tabs_behind(id) {
             self.edits.replace(blanks, &[&without_tabs]);
         }
     }

@@ -118,7 +118,8 @@ fn odd_spellings(
                     let spelled = sealed.spell_header(sealed_id, &scalar);
                     spelled.is_some_and(|spelled| spelled == header)
                 });
-                if !(same_text && same_header) {
+                // Opening takes tabs away where the text that it puts there may not have them.
+                if !(same_text && same_header) || sealed.tabs_behind(sealed_id).is_some() {
                     odd.push(job.ordinal);
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use document::{Child, Document, Edits, Event, Node, NodeId, Scalar, Span};
+use document::{Child, Document, Edits, Event, Form, Format, Limits, Node, NodeId, Scalar, Span};
 use secret::SecretBytes;
 
 use crate::error::Error;
@@ -34,32 +34,44 @@ pub(crate) fn restore(
     Ok(document.render_without_block(edits, |text| needs_break(text, document, plan, values)))
 }
 
-/// Whether a text ends with a block scalar whose value would lose a line break with the text's last one. A last line of
-/// nothing but spaces, as a layout may have kept it, stands for the line break.
+/// Whether a text ends with a block scalar whose value would lose a line break with the text's last one.
 fn needs_break(text: &[u8], document: &Document, plan: &Plan<'_>, values: &Values) -> bool {
-    let mut lines = text
-        .strip_suffix(b"\n")
-        .unwrap_or(text)
-        .rsplit(|byte| *byte == b'\n');
-    let only_spaces = |line: &[u8]| !line.is_empty() && line.iter().all(|byte| *byte == b' ');
-    if lines.next().is_some_and(only_spaces) {
-        return false;
-    }
-    let leaves = document.walk().filter_map(|event| match event {
-        Event::Leaf(id) => Some(id),
-        _ => None,
-    });
-    let Some(last) = leaves.last().filter(|id| document.header(*id).is_some()) else {
+    let Some(last) = last_leaf(document).filter(|id| document.header(*id).is_some()) else {
         return false;
     };
     let job = plan
         .jobs
         .iter()
         .rposition(|job| job.subject == Subject::Leaf(last));
-    match job.and_then(|job| values.get(job)) {
+    let wanted = match job.and_then(|job| values.get(job)) {
         Some((_, plaintext)) => plaintext.ends_with(b"\n"),
-        None => matches!(document.scalar(last), Ok(Scalar::Str(text)) if text.ends_with(b"\n")),
-    }
+        None => ends_in_break(document, last),
+    };
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let last_line = text.rsplit(|byte| *byte == b'\n').next().unwrap_or(text);
+    let only_spaces = !last_line.is_empty() && last_line.iter().all(|byte| *byte == b' ');
+    // Spaces may be a line of the value; as a layout may have kept them, they may also stand for its line break.
+    wanted && !(only_spaces && reads_with_break(text))
+}
+
+/// Whether the last value of `text` ends with a line break.
+fn reads_with_break(text: &[u8]) -> bool {
+    let source = SecretBytes::copy_from(text);
+    Document::parse(Format::Yaml, Form::Plain, source, &Limits::default())
+        .is_ok_and(|read| last_leaf(&read).is_some_and(|id| ends_in_break(&read, id)))
+}
+
+fn last_leaf(document: &Document) -> Option<NodeId> {
+    let leaves = document.walk().filter_map(|event| match event {
+        Event::Leaf(id) => Some(id),
+        _ => None,
+    });
+    leaves.last()
+}
+
+fn ends_in_break(document: &Document, id: NodeId) -> bool {
+    matches!(document.scalar(id), Ok(Scalar::Str(text)) if text.ends_with(b"\n"))
 }
 
 struct Restorer<'a, 'e> {

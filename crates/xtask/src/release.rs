@@ -2,7 +2,8 @@
 //! it at build time starts in four fifths of the time, and runs whatever libraries a system has.
 
 use crate::{Failure, cargo};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Builds `seal` and says where it is.
@@ -24,7 +25,17 @@ pub(crate) fn build(selection: &str, program: &str) -> Result<PathBuf, Failure> 
     cargo::succeed(command)?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cargo::root().join("target"), PathBuf::from);
-    Ok(target.join(host).join("release").join(program))
+    let program = target.join(host).join("release").join(program);
+    write_anew(&program)?;
+    Ok(program)
+}
+
+/// Puts a copy in the place of the file, as installing it would. What a linker writes piece by piece lies in the page cache
+/// in small pieces as well, and starts a third slower until it is read from the disk again.
+fn write_anew(program: &Path) -> Result<(), Failure> {
+    let copy = program.with_extension("new");
+    fs::copy(program, &copy)?;
+    Ok(fs::rename(&copy, program)?)
 }
 
 /// What this machine is to the compiler.

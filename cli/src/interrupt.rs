@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::AtFlags;
 use rustix::process::{Pid, Signal};
-use rustix::termios::{LocalModes, OptionalActions, Termios};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -202,10 +202,20 @@ fn run(undo: Undo) {
 /// The echo that somebody put back while the program was stopped.
 fn hide_again(undo: &Undo) {
     if let Undo::Terminal(modes) = undo {
-        let mut hidden = modes.clone();
-        hidden.local_modes.remove(LocalModes::ECHO);
-        set_terminal(&hidden);
+        set_terminal(&hidden(modes));
     }
+}
+
+/// The same terminal, showing nothing that is typed and giving out each key as it is pressed, Ctrl-C too.
+pub(crate) fn hidden(modes: &Termios) -> Termios {
+    let mut hidden = modes.clone();
+    let seen = LocalModes::ECHO | LocalModes::ECHONL;
+    hidden
+        .local_modes
+        .remove(seen | LocalModes::ICANON | LocalModes::ISIG);
+    hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
+    hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
+    hidden
 }
 
 fn set_terminal(modes: &Termios) {

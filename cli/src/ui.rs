@@ -4,13 +4,14 @@
 //! to stderr. Nothing here waits for an answer that cannot come: without a terminal a question is refused.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rustix::termios::{LocalModes, OptionalActions};
+use rustix::termios::OptionalActions;
 use secret::SecretBytes;
 
 use crate::error::{self, Code, Error, Result};
@@ -188,17 +189,24 @@ impl Ui {
                 .cause(cause)
                 .hint(hint)
         };
-        let terminal = std::fs::File::open("/dev/tty").map_err(|cause| none(&cause))?;
+        let terminal = File::options().read(true).write(true).open("/dev/tty");
+        let terminal = terminal.map_err(|cause| none(&cause))?;
         let modes = rustix::termios::tcgetattr(&terminal).map_err(|errno| none(&errno.into()))?;
         // What is typed ahead must not show either: the echo goes before the question comes.
-        let mut hidden = modes.clone();
-        hidden.local_modes.remove(LocalModes::ECHO);
+        let hidden = interrupt::hidden(&modes);
         let hide =
             || rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &hidden).map_err(io::Error::from);
         // A signal in the middle puts the echo back.
         let (hiding, ()) =
             interrupt::guard(Undo::Terminal(Box::new(modes)), hide).map_err(|cause| none(&cause))?;
-        let typed = self.around_bar(|| rpassword::prompt_password(escape::escape(question)));
+        let typed = self.around_bar(|| {
+            (&terminal).write_all(escape::escape(question).as_bytes())?;
+            // The reader is not told that it reads a terminal: it would set modes of its own, after a signal's too.
+            let keys = rpassword::ConfigBuilder::new().input_reader(terminal.try_clone()?);
+            let typed = rpassword::read_password_with_config(keys.output_discard().build());
+            (&terminal).write_all(b"\n")?;
+            typed
+        });
         // In one step: a SIGCONT between the echo and the end of its guard would take the echo away for good.
         hiding.undo();
         match typed {

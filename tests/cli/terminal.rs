@@ -20,9 +20,8 @@ impl Prompt {
         let scene = Scene::new(EVERYTHING)?;
         scene.write("a.yaml", "port: 5432\n")?;
         scene.must(&["-q", "a.yaml"])?;
-        // Ctrl-C goes to all at the terminal until the prompt takes the keys one by one: the shell must outlive it.
         let ask = format!(
-            "trap : INT; tty > terminal; sh -c 'echo $$ > pid; exec env --default-signal=HUP {} -q set a.yaml \"[\\\"port\\\"]\" --string'; \
+            "tty > terminal; sh -c 'echo $$ > pid; exec env --default-signal=HUP {} -q set a.yaml \"[\\\"port\\\"]\" --string'; \
              echo $? > code; stty -a > after; echo > over",
             env!("CARGO_BIN_EXE_seal")
         );

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use key_providers::age::{AgeProvider, AgeSources};
 use key_providers::pgp::{Gpg, PgpProvider};
-use key_providers::{Keyring, Prompt};
+use key_providers::vault_transit::{VaultSources, VaultTransit};
+use key_providers::{Keyring, Network, Prompt};
 use secret::SecretBytes;
 
 use crate::ui::{Manner, Ui};
@@ -21,9 +22,12 @@ pub(crate) fn from_env(manner: Manner) -> Keyring {
     if Gpg::wants_terminal(&variable) {
         gpg.terminal = terminal();
     }
+    let vault = VaultSources::from_env(&variable, home.as_deref());
+    let network = Network::default();
     Keyring::new(vec![
         Box::new(AgeProvider::new(age).asking(Arc::new(Terminal(manner)))),
         Box::new(PgpProvider::new(gpg)),
+        Box::new(VaultTransit::new(vault, network)),
     ])
 }
 

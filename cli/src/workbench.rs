@@ -3,28 +3,30 @@
 //! One workbench serves one run: identities are read once, policies once per folder, and keys that were
 //! unwrapped before are remembered.
 
+mod crew;
+mod waiting;
+
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use document::{Document, Form, Format, Limits, Value};
 use key_providers::{DEFAULT_ORDER, Keyring};
 use secret::SecretBytes;
 use sops::config::CreationRule;
-use sops::{BlockText, Checks, DataKey, MasterKey, Metadata, Opened, Reuse, Rules, Sealed, Sealing, Warning};
+use sops::{
+    BlockText, Checks, DataKey, KeyEntry, MasterKey, Metadata, Opened, Reuse, Rules, Sealed, Sealing, Warning,
+};
 
 use crate::args::Global;
 use crate::error::{Code, Error, Result};
 use crate::keyring;
 use crate::policy::{Policies, Policy, Start};
 use crate::ui::Ui;
+use waiting::Waiting;
 
 /// The version that new files name: what any sops from 3.11 on reads.
 pub(crate) const VERSION: &str = "3.11.0";
-
-/// From this many files on a second thread is worth its start.
-const MANY: usize = 32;
 
 /// Everything a command works with.
 pub(crate) struct Workbench {
@@ -34,7 +36,7 @@ pub(crate) struct Workbench {
     /// The order in which kinds of key are tried.
     pub(crate) order: Vec<sops::KeyKind>,
     keyring: Arc<Keyring>,
-    runtime: tokio::runtime::Runtime,
+    waiting: Waiting,
 }
 
 /// A sealed file, read and not yet opened.
@@ -62,7 +64,7 @@ impl Workbench {
     /// A workbench with the identities that the environment names.
     pub(crate) fn new(ui: Ui, global: Global) -> Result<Self> {
         let keyring = Arc::new(keyring::from_env(ui.manner()));
-        Self::with_keyring(ui, global, Start::Target, keyring)
+        Self::with(ui, global, Start::Target, keyring)
     }
 
     /// A workbench for the command line of sops, which looks for its policy from the current folder upwards.
@@ -70,76 +72,18 @@ impl Workbench {
         let global = Global::of_sops(config);
         let ui = Ui::new(global.manner());
         let keyring = Arc::new(keyring::from_env(ui.manner()));
-        Self::with_keyring(ui, global, Start::CurrentDirectory, keyring)
+        Self::with(ui, global, Start::CurrentDirectory, keyring)
     }
 
-    /// A workbench for another thread: what one has unwrapped, read or asked for, the others need not.
-    fn with_keyring(ui: Ui, global: Global, start: Start, keyring: Arc<Keyring>) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|cause| Error::new(Code::Generic, "cannot start").cause(&cause))?;
+    fn with(ui: Ui, global: Global, start: Start, keyring: Arc<Keyring>) -> Result<Self> {
         Ok(Self {
             policies: Policies::new(global.config(), start),
             order: DEFAULT_ORDER.to_vec(),
             keyring,
+            waiting: Waiting::new(ui.manner())?,
             ui,
             global,
-            runtime,
         })
-    }
-
-    /// Does `work` for every item, on all cores if there are many of them, each thread on a workbench of its own.
-    /// The results are in the order of the items.
-    pub(crate) fn for_each<I: Sync, T: Send>(
-        &self,
-        items: &[I],
-        work: impl Fn(&Workbench, &I) -> T + Sync,
-    ) -> Result<Vec<T>> {
-        let threads = std::thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(items.len() / MANY + 1);
-        let mut progress = self.ui.progress(items.len() as u64);
-        if threads == 1 {
-            let one = |item| {
-                let done = work(self, item);
-                progress.step();
-                done
-            };
-            return Ok(items.iter().map(one).collect());
-        }
-        let next = AtomicUsize::new(0);
-        let (manner, global, keyring) = (self.ui.manner(), &self.global, &self.keyring);
-        let (start, order) = (self.policies.start(), &self.order);
-        let (send, receive) = std::sync::mpsc::channel();
-        let mut results: Vec<Option<T>> = items.iter().map(|_| None).collect();
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                let (send, next, work) = (send.clone(), &next, &work);
-                scope.spawn(move || {
-                    let bench =
-                        Workbench::with_keyring(Ui::new(manner), global.clone(), start, keyring.clone());
-                    let bench = bench.map(|bench| Workbench {
-                        order: order.clone(),
-                        ..bench
-                    });
-                    while let Ok(bench) = &bench
-                        && let at = next.fetch_add(1, Ordering::Relaxed)
-                        && let Some(item) = items.get(at)
-                    {
-                        // Nobody listens any more only when the main thread is gone.
-                        let _ = send.send((at, work(bench, item)));
-                    }
-                });
-            }
-            drop(send);
-            for (at, result) in receive {
-                results[at] = Some(result);
-                progress.step();
-            }
-        });
-        let all = results.into_iter().collect::<Option<Vec<T>>>();
-        all.ok_or_else(|| Error::new(Code::Generic, "a thread could not start its work"))
     }
 
     /// Whether it serves the command line of sops.
@@ -196,9 +140,10 @@ impl Workbench {
     /// The data key of a sealed file.
     pub(crate) fn unwrap(&self, path: &Path, metadata: &Metadata) -> Result<DataKey> {
         let check = |key: &DataKey| sops::is_data_key(metadata, key);
+        let keys = metadata.groups.iter().flatten().filter_map(KeyEntry::master_key);
         let opened = self
-            .runtime
-            .block_on(self.keyring.unwrap(metadata, &self.order, &check))
+            .waiting
+            .block_on(keys, self.keyring.unwrap(metadata, &self.order, &check))
             .map_err(|failure| {
                 let code = if failure.exit_code() == 111 {
                     Code::NoEncryptionKey
@@ -320,9 +265,13 @@ impl Workbench {
     ) -> Result<Metadata> {
         let now = now();
         let mut random = |buffer: &mut [u8]| getrandom::fill(buffer).map_err(|_| sops::shamir::RandomFailed);
+        let keys = groups.iter().flatten();
         let wrapped = self
-            .runtime
-            .block_on(self.keyring.wrap(groups, threshold, key, &now, &mut random))
+            .waiting
+            .block_on(
+                keys,
+                self.keyring.wrap(groups, threshold, key, &now, &mut random),
+            )
             .map_err(|failure| {
                 Error::report(Code::NoEncryptionKey, &failure.to_string()).hint(
                     "what is sealed must open for everyone who is named: put right what stands above, or remove that recipient",

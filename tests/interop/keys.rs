@@ -4,6 +4,8 @@
 
 mod age;
 mod pgp;
+mod vault;
+mod vault_faults;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -24,6 +24,14 @@ pub(crate) struct ChangeArgs {
     /// PGP fingerprints to remove, with commas between them
     #[arg(long, value_name = "FINGERPRINTS")]
     rm_pgp: Vec<String>,
+
+    /// Transit keys of Vault or OpenBao to add, with commas between them
+    #[arg(long, value_name = "URIS")]
+    add_hc_vault_transit: Vec<String>,
+
+    /// Transit keys of Vault or OpenBao to remove, with commas between them
+    #[arg(long, value_name = "URIS")]
+    rm_hc_vault_transit: Vec<String>,
 }
 
 impl ChangeArgs {
@@ -32,7 +40,11 @@ impl ChangeArgs {
     /// # Errors
     /// Code 1 if a text names no key.
     pub(crate) fn added(&self) -> Result<Vec<MasterKey>> {
-        read([(KeyKind::Age, &self.add_age), (KeyKind::Pgp, &self.add_pgp)])
+        read([
+            (KeyKind::Age, &self.add_age),
+            (KeyKind::Pgp, &self.add_pgp),
+            (KeyKind::VaultTransit, &self.add_hc_vault_transit),
+        ])
     }
 
     /// The keys to remove.
@@ -40,6 +52,10 @@ impl ChangeArgs {
     /// # Errors
     /// As [`Self::added`].
     pub(crate) fn removed(&self) -> Result<Vec<MasterKey>> {
-        read([(KeyKind::Age, &self.rm_age), (KeyKind::Pgp, &self.rm_pgp)])
+        read([
+            (KeyKind::Age, &self.rm_age),
+            (KeyKind::Pgp, &self.rm_pgp),
+            (KeyKind::VaultTransit, &self.rm_hc_vault_transit),
+        ])
     }
 }

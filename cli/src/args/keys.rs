@@ -27,6 +27,11 @@ pub(crate) struct KeyArgs {
         hide_env_values = true
     )]
     pgp: Vec<String>,
+
+    /// Keys of the transit engine of Vault or OpenBao, such as https://HOST/v1/transit/keys/NAME, with commas between
+    /// them
+    #[arg(long, value_name = "URIS", env = "SOPS_VAULT_URIS", hide_env_values = true)]
+    hc_vault_transit: Vec<String>,
 }
 
 impl KeyArgs {
@@ -35,7 +40,11 @@ impl KeyArgs {
     /// # Errors
     /// Code 1 if a text names no key.
     pub(crate) fn master_keys(&self) -> Result<Vec<MasterKey>> {
-        read([(KeyKind::Age, &self.age), (KeyKind::Pgp, &self.pgp)])
+        read([
+            (KeyKind::Age, &self.age),
+            (KeyKind::Pgp, &self.pgp),
+            (KeyKind::VaultTransit, &self.hc_vault_transit),
+        ])
     }
 }
 

@@ -1,16 +1,17 @@
 //! All providers in order: wraps a data key for every master key of a file, and unwraps it with any that
 //! works.
 
+mod memory;
 mod report;
 mod unwrapping;
 mod wrapping;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use secret::SecretBytes;
 use sops::{EntryKey, KeyEntry, KeyKind, MasterKey};
 
+use self::memory::Memory;
 use crate::provider::{KeyProvider, ProviderError};
 
 pub use report::{GroupFailure, KeyFailure, UnwrapFailure, WrapFailure};
@@ -21,15 +22,12 @@ pub use wrapping::Wrapped;
 /// order of the file.
 pub const DEFAULT_ORDER: [KeyKind; 2] = [KeyKind::Age, KeyKind::Pgp];
 
-/// Remembered unwrapped keys are dropped when there are more than this.
-const MOST_REMEMBERED: usize = 4096;
-
 /// An ordered list of providers. For each key those that handle it are asked in order until one succeeds.
 #[derive(Default)]
 pub struct Keyring {
     providers: Vec<Box<dyn KeyProvider>>,
-    /// What was unwrapped before: the same entry stands in every version of a file.
-    remembered: Mutex<HashMap<(MasterKey, String), Arc<SecretBytes>>>,
+    /// What was unwrapped before: the same entry stands in every version of a file, and in files that share a key.
+    memory: Memory,
 }
 
 impl Keyring {
@@ -37,16 +35,19 @@ impl Keyring {
     pub fn new(providers: Vec<Box<dyn KeyProvider>>) -> Self {
         Self {
             providers,
-            remembered: Mutex::default(),
+            memory: Memory::default(),
         }
     }
 
     /// Wipes all data keys and shares that were unwrapped so far. For processes that outlive one run.
     pub fn forget(&self) {
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.memory.forget();
+    }
+
+    /// How many wrapped keys providers were asked to open so far, and how often nobody had to be asked, because the same
+    /// was opened before or at that moment.
+    pub fn economy(&self) -> (u64, u64) {
+        self.memory.economy()
     }
 
     async fn unwrap_entry(&self, entry: &KeyEntry) -> Result<Arc<SecretBytes>, ProviderError> {
@@ -55,26 +56,14 @@ impl Keyring {
             EntryKey::Unknown(kind) => return Err(ProviderError::Unsupported(format!("{kind} keys"))),
         };
         let name = (key.clone(), entry.enc.clone());
-        if let Some(known) = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&name)
-        {
-            return Ok(known.clone());
-        }
+        self.memory.answer(name, self.ask(key, &entry.enc)).await
+    }
+
+    async fn ask(&self, key: &MasterKey, enc: &str) -> Result<SecretBytes, ProviderError> {
         let mut failure = no_provider(key);
         for provider in self.providers.iter().filter(|provider| provider.handles(key)) {
-            match provider.unwrap(key, &entry.enc).await {
-                Ok(plaintext) => {
-                    let plaintext = Arc::new(plaintext);
-                    let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-                    if remembered.len() >= MOST_REMEMBERED {
-                        remembered.clear();
-                    }
-                    remembered.insert(name, plaintext.clone());
-                    return Ok(plaintext);
-                }
+            match provider.unwrap(key, enc).await {
+                Ok(plaintext) => return Ok(plaintext),
                 Err(error) => failure = error,
             }
         }

@@ -13,15 +13,21 @@
 
 pub mod age;
 mod keyring;
+#[cfg(feature = "vault")]
+mod network;
 pub mod pgp;
 mod process;
 mod prompt;
 mod provider;
 mod race;
+#[cfg(feature = "vault")]
+pub mod vault_transit;
 
 pub use keyring::{
     DEFAULT_ORDER, GroupFailure, KeyFailure, Keyring, Opened, UnwrapFailure, WrapFailure, Wrapped,
 };
+#[cfg(feature = "vault")]
+pub use network::Network;
 pub use process::{KEY_VARIABLES, find_program, split_words};
 pub use prompt::{Nobody, Prompt};
 pub use provider::{Answer, Held, Inventory, KeyProvider, ProviderError, Retry, SourceFault};

@@ -31,7 +31,7 @@ pub trait KeyProvider: Send + Sync {
 }
 
 /// Why a provider could not use a master key. No variant ever holds a secret or the text of one.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProviderError {
     /// The key as written names nothing: correct the file or the rule.
@@ -49,6 +49,9 @@ pub enum ProviderError {
     /// The other side did not answer as it should: try again later.
     #[error("{0}")]
     Unavailable(String),
+    /// There is no way to the other side, or it gave no answer in time: try again later.
+    #[error("{0}")]
+    Unreachable(String),
     /// The key is right, but a program, a public key or somebody to ask is missing here: provide it.
     #[error("{0}")]
     NotUsable(String),
@@ -74,7 +77,7 @@ impl ProviderError {
         match self {
             Self::InvalidKey(_) | Self::Damaged(_) => Retry::Never,
             Self::Unsupported(_) | Self::NoIdentity(_) | Self::NotUsable(_) => Retry::AfterChange,
-            Self::Unavailable(_) | Self::NoRandomness => Retry::Later,
+            Self::Unavailable(_) | Self::Unreachable(_) | Self::NoRandomness => Retry::Later,
         }
     }
 }

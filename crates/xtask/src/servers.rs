@@ -12,7 +12,7 @@ pub(crate) fn check() -> Result<(), Failure> {
         .iter()
         .map(ToString::to_string)
         .collect();
-    for peer in &peers::PEERS {
+    for peer in peers::PEERS {
         let start = Instant::now();
         match (peer.locate)() {
             Ok(path) => {

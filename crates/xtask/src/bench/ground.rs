@@ -137,24 +137,26 @@ impl Ground {
         Ok(sealed)
     }
 
+    /// Ours and theirs, with no identity to open anything.
+    pub(super) fn strangers(&self) -> Result<[Program; 2], Failure> {
+        let folder = self.home.home();
+        Ok([
+            Program::new(&self.seal, folder)?,
+            Program::new(&peers::sops_3_11()?, folder)?,
+        ])
+    }
+
     /// The policy that wants the files of a folder sealed for `recipients`, with commas between them.
     pub(super) fn write_policy(&self, folder: &str, recipients: &str) -> io::Result<()> {
-        // Without a pattern a walk would seal no new file.
-        let rule = format!("path_regex: \\.yaml$\n    age: {recipients}");
         self.write(
             &format!("{folder}/.sops.yaml"),
-            &format!("creation_rules:\n  - {rule}\n"),
+            &policy(&format!("age: {recipients}")),
         )
     }
 
-    /// A folder of `count` small files that are sealed for `recipients`, a hundred in each subfolder, and its policy.
-    pub(super) fn sealed_folder(
-        &self,
-        folder: &str,
-        count: usize,
-        recipients: &str,
-    ) -> Result<Vec<File>, Failure> {
-        self.write_policy(folder, recipients)?;
+    /// A folder of `count` small files, a hundred in each subfolder, and the policy `rule` for them.
+    pub(super) fn folder(&self, folder: &str, count: usize, rule: &str) -> Result<Vec<File>, Failure> {
+        self.write(&format!("{folder}/.sops.yaml"), &policy(rule))?;
         let mut files = Vec::with_capacity(count);
         for index in 0..count {
             let path = format!("{folder}/part{:03}/f{index:05}.yaml", index / 100);
@@ -162,7 +164,19 @@ impl Ground {
             self.write(&path, &text)?;
             files.push(File { path, text });
         }
-        self.ours.output(&["--yes", "--quiet", folder])?;
+        Ok(files)
+    }
+
+    /// As [`Self::folder`], sealed by `program`.
+    pub(super) fn sealed_by(
+        &self,
+        program: &Program,
+        folder: &str,
+        count: usize,
+        rule: &str,
+    ) -> Result<Vec<File>, Failure> {
+        let files = self.folder(folder, count, rule)?;
+        program.output(&["--yes", "--quiet", folder])?;
         for file in &files {
             if !fs::read_to_string(self.path(&file.path))?.contains("\nsops:") {
                 return Err(format!("{}: ours did not seal it", file.path).into());
@@ -171,11 +185,26 @@ impl Ground {
         Ok(files)
     }
 
+    /// A folder of `count` small files that are sealed for the age `recipients`.
+    pub(super) fn sealed_folder(
+        &self,
+        folder: &str,
+        count: usize,
+        recipients: &str,
+    ) -> Result<Vec<File>, Failure> {
+        self.sealed_by(&self.ours, folder, count, &format!("age: {recipients}"))
+    }
+
     /// That the file at `path` holds `text`.
     pub(super) fn expect_same(&self, path: &str, text: &str) -> Result<(), Failure> {
         let opened = fs::read(self.path(path)).map_err(|error| format!("{path}: {error}"))?;
         same(path, &opened, text.as_bytes())
     }
+}
+
+/// A policy of one rule. Without a pattern a walk would seal no new file.
+pub(super) fn policy(rule: &str) -> String {
+    format!("creation_rules:\n  - path_regex: \\.yaml$\n    {rule}\n")
 }
 
 fn same(name: &str, opened: &[u8], plain: &[u8]) -> Result<(), Failure> {

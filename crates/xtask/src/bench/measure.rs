@@ -135,6 +135,14 @@ impl Program {
         }
     }
 
+    /// With this variable.
+    pub(super) fn env(self, name: &str, value: &str) -> Self {
+        Self {
+            tool: self.tool.env(name, value),
+            ..self
+        }
+    }
+
     /// With this editor.
     pub(super) fn editor(self, command: &str) -> Self {
         Self {

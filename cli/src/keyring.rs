@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
 
 use key_providers::age::{AgeProvider, AgeSources};
+use key_providers::aws_kms::{AwsKms, AwsSources};
 use key_providers::pgp::{Gpg, PgpProvider};
 use key_providers::vault_transit::{VaultSources, VaultTransit};
 use key_providers::{Keyring, Network, Prompt};
@@ -22,11 +23,14 @@ pub(crate) fn from_env(manner: Manner) -> Keyring {
     if Gpg::wants_terminal(&variable) {
         gpg.terminal = terminal();
     }
+    let host = rustix::system::uname();
+    let aws = AwsSources::from_env(&variable, &host.nodename().to_string_lossy());
     let vault = VaultSources::from_env(&variable, home.as_deref());
     let network = Network::default();
     Keyring::new(vec![
         Box::new(AgeProvider::new(age).asking(Arc::new(Terminal(manner)))),
         Box::new(PgpProvider::new(gpg)),
+        Box::new(AwsKms::new(aws, network.clone())),
         Box::new(VaultTransit::new(vault, network)),
     ])
 }

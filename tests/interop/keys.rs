@@ -3,6 +3,7 @@
 //! Small form and campaign are the same; every case is a few runs of programs.
 
 mod age;
+mod aws;
 mod pgp;
 mod vault;
 mod vault_faults;

@@ -2,6 +2,7 @@
 
 use sops::{KeyKind, MasterKey};
 
+use super::aws::AwsArgs;
 use super::keys::read;
 use crate::error::Result;
 
@@ -25,6 +26,15 @@ pub(crate) struct ChangeArgs {
     #[arg(long, value_name = "FINGERPRINTS")]
     rm_pgp: Vec<String>,
 
+    /// ARNs of keys or aliases of AWS KMS to add, with commas between them
+    #[arg(long, value_name = "ARNS")]
+    add_kms: Vec<String>,
+
+    /// ARNs of keys or aliases of AWS KMS to remove, with commas between them; with the profile and the encryption
+    /// context that the file names for them
+    #[arg(long, value_name = "ARNS")]
+    rm_kms: Vec<String>,
+
     /// Transit keys of Vault or OpenBao to add, with commas between them
     #[arg(long, value_name = "URIS")]
     add_hc_vault_transit: Vec<String>,
@@ -32,19 +42,23 @@ pub(crate) struct ChangeArgs {
     /// Transit keys of Vault or OpenBao to remove, with commas between them
     #[arg(long, value_name = "URIS")]
     rm_hc_vault_transit: Vec<String>,
+
+    #[command(flatten)]
+    aws: AwsArgs,
 }
 
 impl ChangeArgs {
     /// The keys to add, in order.
     ///
     /// # Errors
-    /// Code 1 if a text names no key.
+    /// Code 1 if a text names no key, 6 if the encryption context does not read.
     pub(crate) fn added(&self) -> Result<Vec<MasterKey>> {
-        read([
+        self.aws.on(read([
             (KeyKind::Age, &self.add_age),
             (KeyKind::Pgp, &self.add_pgp),
+            (KeyKind::AwsKms, &self.add_kms),
             (KeyKind::VaultTransit, &self.add_hc_vault_transit),
-        ])
+        ])?)
     }
 
     /// The keys to remove.
@@ -52,10 +66,11 @@ impl ChangeArgs {
     /// # Errors
     /// As [`Self::added`].
     pub(crate) fn removed(&self) -> Result<Vec<MasterKey>> {
-        read([
+        self.aws.on(read([
             (KeyKind::Age, &self.rm_age),
             (KeyKind::Pgp, &self.rm_pgp),
+            (KeyKind::AwsKms, &self.rm_kms),
             (KeyKind::VaultTransit, &self.rm_hc_vault_transit),
-        ])
+        ])?)
     }
 }

@@ -2,6 +2,7 @@
 
 use sops::{KeyKind, MasterKey};
 
+use super::aws::AwsArgs;
 use crate::error::{Code, Error, Result};
 
 /// Keys for a new file. Only kinds that work stand here; each further kind is one field.
@@ -28,23 +29,47 @@ pub(crate) struct KeyArgs {
     )]
     pgp: Vec<String>,
 
+    /// ARNs of keys or aliases of AWS KMS, each with +ROLE-ARN behind it if a role is to be assumed, with commas between
+    /// them
+    #[arg(
+        long,
+        short = 'k',
+        value_name = "ARNS",
+        env = "SOPS_KMS_ARN",
+        hide_env_values = true
+    )]
+    kms: Vec<String>,
+
     /// Keys of the transit engine of Vault or OpenBao, such as https://HOST/v1/transit/keys/NAME, with commas between
     /// them
     #[arg(long, value_name = "URIS", env = "SOPS_VAULT_URIS", hide_env_values = true)]
     hc_vault_transit: Vec<String>,
+
+    #[command(flatten)]
+    aws: AwsArgs,
 }
 
 impl KeyArgs {
     /// The keys that were given, in order, none twice.
     ///
     /// # Errors
-    /// Code 1 if a text names no key.
+    /// Code 1 if a text names no key, 6 if the encryption context does not read.
     pub(crate) fn master_keys(&self) -> Result<Vec<MasterKey>> {
-        read([
+        let keys = read([
             (KeyKind::Age, &self.age),
             (KeyKind::Pgp, &self.pgp),
+            (KeyKind::AwsKms, &self.kms),
             (KeyKind::VaultTransit, &self.hc_vault_transit),
-        ])
+        ])?;
+        self.aws.on(keys)
+    }
+
+    /// The encryption context that was given; empty for none.
+    ///
+    /// # Errors
+    /// Code 6 if it does not read.
+    pub(crate) fn encryption_context(&self) -> Result<Vec<(String, String)>> {
+        self.aws.context()
     }
 }
 

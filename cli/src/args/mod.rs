@@ -2,6 +2,7 @@
 //!
 //! A command takes a group with `#[command(flatten)]`. The doc comment of a field is its help text.
 
+mod aws;
 mod changes;
 mod format;
 mod global;
@@ -9,6 +10,7 @@ mod keys;
 mod rules;
 mod value;
 
+pub(crate) use aws::context as aws_context;
 pub(crate) use changes::ChangeArgs;
 pub(crate) use format::{InputFormat, OutputFormat};
 pub(crate) use global::Global;
@@ -30,8 +32,6 @@ mod tests {
         #[command(flatten)]
         keys: KeyArgs,
         #[command(flatten)]
-        changes: ChangeArgs,
-        #[command(flatten)]
         rules: RuleArgs,
         #[command(flatten)]
         input: InputFormat,
@@ -41,17 +41,30 @@ mod tests {
         value: ValueArgs,
     }
 
+    /// The group that no command has beside [`KeyArgs`]: both take what AWS keys are used with.
+    #[derive(clap::Parser, Debug)]
+    #[command(name = "changing")]
+    struct Changing {
+        #[command(flatten)]
+        global: Global,
+        #[command(flatten)]
+        changes: ChangeArgs,
+        #[command(flatten)]
+        input: InputFormat,
+    }
+
     fn parse(arguments: &[&str]) -> Result<All, clap::Error> {
         All::try_parse_from(std::iter::once(&"all").chain(arguments))
     }
 
     #[test]
     fn no_flag_is_declared_twice_and_every_flag_has_help() {
-        let mut command = All::command();
-        command.build();
-        command.clone().debug_assert();
-        for argument in command.get_arguments() {
-            assert!(argument.get_help().is_some(), "{} has no help", argument.get_id());
+        for mut command in [All::command(), Changing::command()] {
+            command.build();
+            command.clone().debug_assert();
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} has no help", argument.get_id());
+            }
         }
     }
 

@@ -89,11 +89,11 @@ impl Encrypt {
 pub(super) fn recipe(bench: &Workbench, name: &Path, keys: &KeyArgs, flags: &RuleArgs) -> Result<Recipe> {
     let policy = bench.rule(name)?;
     let rule = policy.as_ref().and_then(|(_, rule)| rule.clone());
-    let keys = keys.master_keys()?;
+    let (context, keys) = (keys.encryption_context()?, keys.master_keys()?);
     if keys.is_empty() && rule.is_none() {
         return Err(no_rule(name, policy.is_some()));
     }
-    let mut recipe = recipe_of(&rule.unwrap_or_default());
+    let mut recipe = recipe_of(&rule.unwrap_or_default().with_context(&context));
     if !keys.is_empty() {
         recipe.groups = vec![keys];
     }

@@ -20,7 +20,7 @@ use document::Format;
 use secret::SecretBytes;
 use sops::{KeyKind, MasterKey};
 
-use crate::args::Global;
+use crate::args::{Global, aws_context};
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access, Existing, Target};
 use crate::ui::Ui;
@@ -209,11 +209,14 @@ impl Session {
 
     /// The keys of the flags, kind by kind.
     fn keys(&self, prefix: &str) -> Result<Vec<MasterKey>> {
+        let context = self.encryption_context()?;
+        let profile = self.given.text("aws-profile").unwrap_or_default();
         let mut keys = Vec::new();
         for (kind, flag) in KINDS {
             for list in self.given.all(&format!("{prefix}{flag}")) {
                 let read = MasterKey::parse_list(kind, list);
                 for key in read.map_err(|error| Error::new(Code::Generic, error.to_string()))? {
+                    let key = key.with_aws(&context, profile);
                     if !keys.contains(&key) {
                         keys.push(key);
                     }
@@ -221,6 +224,11 @@ impl Session {
             }
         }
         Ok(keys)
+    }
+
+    /// Where sops takes an unreadable context for none, in `rotate` and `groups add`, this refuses it, too.
+    fn encryption_context(&self) -> Result<Vec<(String, String)>> {
+        aws_context(self.given.text("encryption-context").unwrap_or_default())
     }
 
     fn number(&self, flag: &str) -> Result<Option<u8>> {

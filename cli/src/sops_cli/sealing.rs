@@ -93,7 +93,8 @@ impl Session {
                         command line options";
             return Err(Error::new(Code::Generic, text));
         }
-        let mut recipe = crate::commands::recipe_of(&rule.unwrap_or_default());
+        let rule = rule.unwrap_or_default().with_context(&self.encryption_context()?);
+        let mut recipe = crate::commands::recipe_of(&rule);
         if !keys.is_empty() {
             recipe.groups = vec![keys];
         }

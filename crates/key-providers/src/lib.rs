@@ -1,8 +1,8 @@
 //! Wrapping and unwrapping SOPS data keys: one [`KeyProvider`] for each kind of master key, and the
 //! [`Keyring`] that asks them in order, knows groups and thresholds, and can say which key failed and why.
 //!
-//! All configuration is given at construction; nothing here reads the environment, and a person is asked only
-//! through the [`Prompt`] that was given. Everything runs on a current-thread runtime as well; it needs one with
+//! All configuration is given at construction; nothing here reads the environment but the AWS SDK, which does so for
+//! itself when a key of AWS is first used, and a person is asked only through the [`Prompt`] that was given. Everything runs on a current-thread runtime as well; it needs one with
 //! I/O and time enabled only when a provider talks to a program or a server.
 //!
 //! # What this does not do
@@ -12,8 +12,10 @@
 #![forbid(unsafe_code)]
 
 pub mod age;
+#[cfg(feature = "aws")]
+pub mod aws_kms;
 mod keyring;
-#[cfg(feature = "vault")]
+#[cfg(any(feature = "aws", feature = "vault"))]
 mod network;
 pub mod pgp;
 mod process;
@@ -26,7 +28,7 @@ pub mod vault_transit;
 pub use keyring::{
     DEFAULT_ORDER, GroupFailure, KeyFailure, Keyring, Opened, UnwrapFailure, WrapFailure, Wrapped,
 };
-#[cfg(feature = "vault")]
+#[cfg(any(feature = "aws", feature = "vault"))]
 pub use network::Network;
 pub use process::{KEY_VARIABLES, find_program, split_words};
 pub use prompt::{Nobody, Prompt};

@@ -41,6 +41,8 @@ pub struct CreationRule {
     /// Keys by group, without duplicates, merged groups flattened. The plain lists of a rule make one group,
     /// and are ignored when `key_groups` is given, as in SOPS. Empty when the rule names no key.
     pub groups: Vec<Vec<MasterKey>>,
+    /// Whether the keys stand in plain lists, not in `key_groups`.
+    pub plain_lists: bool,
     /// Groups needed to open a file; 0 is "all of them".
     pub shamir_threshold: u8,
     /// At most one is set, and its pattern compiles.
@@ -176,6 +178,19 @@ impl CreationRule {
     /// Whether the rule names any key. One that names none cannot encrypt by itself.
     pub fn has_keys(&self) -> bool {
         self.keys().next().is_some()
+    }
+
+    /// The rule with this encryption context on the AWS keys of its plain lists, which have no place for one of their
+    /// own. Empty for none.
+    pub fn with_context(mut self, context: &[(String, String)]) -> Self {
+        if self.plain_lists && !context.is_empty() {
+            for key in self.groups.iter_mut().flatten() {
+                if let MasterKey::AwsKms { context: own, .. } = key {
+                    *own = context.to_vec();
+                }
+            }
+        }
+        self
     }
 
     /// All keys, group by group.

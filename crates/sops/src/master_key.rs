@@ -3,6 +3,7 @@
 //! Rules and flags name keys by text; [`MasterKey::parse`] reads what SOPS reads and refuses what it would
 //! refuse at some later point. Whether an age recipient or a fingerprint is one, its provider knows.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One wrapping key. The set is closed by the file format; a kind that only a newer tool knows is kept
@@ -176,21 +177,21 @@ impl MasterKey {
     }
 
     /// Reads the value of `--encryption-context`: comma-separated `name:value` pairs, sorted by name here.
+    /// Of pairs with the same name the last one counts.
     pub fn parse_context(text: &str) -> Result<Vec<(String, String)>, KeyError> {
         let bad = KeyError {
             kind: KeyKind::AwsKms,
             expected: "an encryption context of name:value pairs",
         };
-        let mut context = Vec::new();
+        let mut context = BTreeMap::new();
         for pair in text.split(',').filter(|_| !text.is_empty()) {
             let (name, value) = pair.split_once(':').ok_or_else(|| bad.clone())?;
             if value.contains(':') {
                 return Err(bad);
             }
-            context.push((name.to_owned(), value.to_owned()));
+            context.insert(name.to_owned(), value.to_owned());
         }
-        context.sort();
-        Ok(context)
+        Ok(context.into_iter().collect())
     }
 
     /// Sets the role that an AWS key is used through, if `role` names one. Other kinds are returned as they are.

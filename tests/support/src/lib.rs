@@ -16,6 +16,7 @@ pub mod canary;
 pub mod corpus;
 pub mod generate;
 pub mod keys;
+pub mod moto;
 pub mod openbao;
 pub mod peers;
 pub mod proxy;

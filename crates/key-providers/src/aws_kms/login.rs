@@ -1,0 +1,162 @@
+//! Credentials, loaded once and kept until shortly before they expire.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
+
+use super::Place;
+use super::failure::{self, Call, Refusal};
+use super::sources::AwsSources;
+use crate::provider::ProviderError;
+
+/// Credentials are renewed so long before they expire.
+const BEFORE_EXPIRY: Duration = Duration::from_secs(60);
+/// So long nobody is asked again after there were none: not for every file of a run.
+const FAILURE_STANDS: Duration = Duration::from_secs(30);
+
+/// Where credentials come from, and those that came last.
+pub(super) struct Login {
+    sources: Arc<AwsSources>,
+    place: Place,
+    origin: Origin,
+    last: Mutex<Option<Result<Credentials, (Instant, Refusal)>>>,
+}
+
+enum Origin {
+    /// What the machine, the environment or a profile gives.
+    Chain(OnceCell<SharedCredentialsProvider>),
+    /// A role that is assumed with other credentials.
+    Role {
+        arn: String,
+        with: Arc<Login>,
+        sts: OnceCell<aws_sdk_sts::Client>,
+    },
+}
+
+impl Login {
+    /// The credentials of the profile of `place`, which is the environment's if it names none.
+    pub(super) fn of_profile(sources: Arc<AwsSources>, place: &Place) -> Self {
+        let place = Place {
+            role: None,
+            ..place.clone()
+        };
+        Self::new(sources, place, Origin::Chain(OnceCell::new()))
+    }
+
+    /// Those of the role `arn`, which is assumed `with` others.
+    pub(super) fn in_role(sources: Arc<AwsSources>, place: &Place, arn: &str, with: Arc<Self>) -> Self {
+        let origin = Origin::Role {
+            arn: arn.to_owned(),
+            with,
+            sts: OnceCell::new(),
+        };
+        Self::new(sources, place.clone(), origin)
+    }
+
+    fn new(sources: Arc<AwsSources>, place: Place, origin: Origin) -> Self {
+        Self {
+            sources,
+            place,
+            origin,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Credentials that have not expired. Who asks while they are being loaded waits for the same ones.
+    pub(super) async fn credentials(&self) -> Result<Credentials, ProviderError> {
+        let mut last = self.last.lock().await;
+        match &*last {
+            Some(Ok(credentials)) if lasts(credentials) => return Ok(credentials.clone()),
+            Some(Err((since, refusal))) if since.elapsed() < FAILURE_STANDS => return Err(refusal.error()),
+            _ => {}
+        }
+        let loaded = match &self.origin {
+            Origin::Chain(chain) => self.from_chain(chain).await,
+            Origin::Role { arn, with, sts } => self.from_role(arn, with, sts).await,
+        };
+        let loaded = loaded.map_err(|refusal| (Instant::now(), refusal));
+        let loaded = last.insert(loaded);
+        loaded.as_ref().cloned().map_err(|(_, refusal)| refusal.error())
+    }
+
+    async fn from_chain(&self, chain: &OnceCell<SharedCredentialsProvider>) -> Result<Credentials, Refusal> {
+        let chain = chain.get_or_init(|| self.sources.chain(&self.place)).await;
+        let credentials = chain.provide_credentials().await;
+        let named = !self.place.profile.is_empty();
+        credentials.map_err(|error| {
+            let profile = self.sources.profile_of(&self.place);
+            failure::of_credentials(&error, profile, named)
+        })
+    }
+
+    async fn from_role(
+        &self,
+        arn: &str,
+        with: &Arc<Self>,
+        sts: &OnceCell<aws_sdk_sts::Client>,
+    ) -> Result<Credentials, Refusal> {
+        Box::pin(with.credentials()).await.map_err(Refusal::of)?;
+        let make = || async {
+            let config = self.sources.config(&self.place, with.clone()).await;
+            aws_sdk_sts::Client::new(&config)
+        };
+        let request = sts.get_or_init(make).await.assume_role();
+        let request = request
+            .role_arn(arn)
+            .role_session_name(self.sources.session_name());
+        let call = Call {
+            action: "sts:AssumeRole",
+            service: "AWS STS",
+            region: &self.place.region,
+            at: None,
+            total: self.sources.total,
+            context: Vec::new(),
+        };
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| Refusal::of(call.failure(&error)))?;
+        let given = answer.credentials;
+        let given = given.ok_or_else(|| Refusal::of(call.no_answer()))?;
+        let expiry = SystemTime::try_from(given.expiration).ok();
+        Ok(Credentials::new(
+            given.access_key_id,
+            given.secret_access_key,
+            Some(given.session_token),
+            expiry,
+            "AssumeRole",
+        ))
+    }
+}
+
+impl ProvideCredentials for Login {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let credentials = self.credentials().await;
+            credentials.map_err(|error| CredentialsError::provider_error(error.to_string()))
+        })
+    }
+}
+
+impl fmt::Debug for Login {
+    /// Without the credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+fn lasts(credentials: &Credentials) -> bool {
+    let until = |expiry: SystemTime| expiry.duration_since(SystemTime::now()).unwrap_or_default();
+    credentials
+        .expiry()
+        .is_none_or(|expiry| until(expiry) > BEFORE_EXPIRY)
+}

@@ -1,0 +1,437 @@
+//! Keys of AWS KMS, on an emulation with real AES-GCM that checks signatures and policies.
+
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::canary::Canary;
+use support::moto::{Access, Moto};
+use support::run::Tool;
+
+use super::{Key, PLAIN, both_ways, program, seal, sops};
+use crate::scene::{Result, Scene, ended, people};
+
+const REGION: &str = "eu-west-1";
+const USE_OF_KEYS: [&str; 2] = ["kms:Encrypt", "kms:Decrypt"];
+
+/// An account with a key, an alias of it, a role that may use it, and people who may do more or less.
+struct Account {
+    server: Moto,
+    key: String,
+    alias: String,
+    role: String,
+    /// May use keys.
+    user: Access,
+    /// May only take the role.
+    taker: Access,
+    /// May do nothing.
+    nobody: Access,
+}
+
+impl Account {
+    fn new() -> Result<Self> {
+        let server = Moto::start()?;
+        let key = server.key(REGION)?;
+        let this = Self {
+            alias: server.alias(REGION, "app", &key)?,
+            role: server.role("sealer", &USE_OF_KEYS)?,
+            user: server.user("user", &USE_OF_KEYS)?,
+            taker: server.user("taker", &["sts:AssumeRole"])?,
+            nobody: server.user("nobody", &[])?,
+            key,
+            server,
+        };
+        this.server.enforce(true)?;
+        Ok(this)
+    }
+
+    fn key(&self, recipient: &str, holder: &Access) -> Key {
+        Key {
+            flag: "--kms",
+            recipient: recipient.to_owned(),
+            environment: self.environment(holder),
+        }
+    }
+
+    fn environment(&self, holder: &Access) -> Vec<(OsString, OsString)> {
+        vec![
+            ("AWS_ENDPOINT_URL".into(), self.server.address.clone().into()),
+            ("AWS_ACCESS_KEY_ID".into(), holder.id.clone().into()),
+            ("AWS_SECRET_ACCESS_KEY".into(), holder.secret.clone().into()),
+        ]
+    }
+
+    /// `seal` in the hands of `holder`.
+    fn seal(&self, scene: &Scene, holder: &Access) -> Result<Tool> {
+        program(scene, seal(), Some(&self.key(&self.key, holder)))
+    }
+
+    /// `sealed.json`, sealed by `seal` with these flags.
+    fn sealed(&self, scene: &Scene, flags: &[&str]) -> Result {
+        scene.write("plain.json", PLAIN)?;
+        std::fs::remove_file(scene.path(".sops.yaml")).ok();
+        let arguments = [&["encrypt"], flags, &["plain.json"]].concat();
+        let sealed = self.seal(scene, &self.user)?.run(arguments)?;
+        Ok(scene.write("sealed.json", sealed.expect_success()?)?)
+    }
+}
+
+fn block(scene: &Scene) -> Result<Value> {
+    let sealed: Value = serde_json::from_slice(&scene.read("sealed.json")?)?;
+    Ok(sealed["sops"].clone())
+}
+
+/// It failed with `code`, and said `words`.
+fn refused(output: &support::run::Output, code: i32, words: &str, what: &str) -> Result {
+    match output.code == Some(code) && output.err().contains(words) && output.stdout.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{what}: not {code} with {words:?}: {}", ended(output)).into()),
+    }
+}
+
+#[test]
+fn kms_keys_aliases_and_roles() -> Result {
+    let scene = Scene::with_identities("{}\n", &[])?;
+    let account = Account::new()?;
+    let in_role = format!("{}+{}", account.key, account.role);
+    for sops in sops()? {
+        both_ways(&scene, &account.key(&account.key, &account.user), sops.clone())?;
+        both_ways(&scene, &account.key(&account.alias, &account.user), sops.clone())?;
+        both_ways(&scene, &account.key(&in_role, &account.taker), sops)?;
+    }
+    let entry = block(&scene)?["kms"][0].clone();
+    assert_eq!(
+        (entry["arn"].as_str(), entry["role"].as_str()),
+        (Some(account.key.as_str()), Some(account.role.as_str()))
+    );
+    Ok(())
+}
+
+/// Context and profile go through files, both ways; a context that was changed opens nothing.
+#[test]
+fn encryption_contexts_and_profiles() -> Result {
+    let scene = Scene::with_identities("{}\n", &[])?;
+    let account = Account::new()?;
+    let credentials = format!(
+        "[team]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        account.user.id, account.user.secret
+    );
+    // The key's profile comes before these, which may do nothing.
+    let key = account.key(&account.key, &account.nobody);
+    let flags = [
+        "--kms",
+        &account.key,
+        "--aws-profile",
+        "team",
+        "--encryption-context",
+        "stage:prod,app:shop",
+    ];
+    scene.write("plain.json", PLAIN)?;
+    std::fs::remove_file(scene.path(".sops.yaml"))?;
+    for sops in sops()? {
+        let with_profile = |path| -> Result<Tool> {
+            let tool = program(&scene, path, Some(&key))?;
+            std::fs::create_dir_all(tool.home().join(".aws"))?;
+            std::fs::write(tool.home().join(".aws/credentials"), &credentials)?;
+            Ok(tool)
+        };
+        let (ours, theirs) = (with_profile(seal())?, with_profile(sops)?);
+        for (from, to) in [(&ours, &theirs), (&theirs, &ours)] {
+            let arguments = [&["encrypt"], &flags[..], &["plain.json"]].concat();
+            scene.write("sealed.json", from.run(arguments)?.expect_success()?)?;
+            let entry = &block(&scene)?["kms"][0];
+            assert_eq!(entry["context"], json!({ "app": "shop", "stage": "prod" }));
+            assert_eq!(entry["aws_profile"], "team");
+            assert!(
+                entry["created_at"]
+                    .as_str()
+                    .is_some_and(|time| time.ends_with('Z')),
+                "{entry}"
+            );
+            let opened = to.run(["decrypt", "sealed.json"])?;
+            assert_eq!(opened.stdout, PLAIN, "{}", ended(&opened));
+            let whole = String::from_utf8(scene.read("sealed.json")?)?;
+            scene.write("sealed.json", whole.replace("\"shop\"", "\"another-shop\""))?;
+            for tool in [&ours, &theirs] {
+                let output = tool.run(["decrypt", "sealed.json"])?;
+                assert_eq!(output.code, Some(128), "{}", ended(&output));
+            }
+            refused(
+                &ours.run(["decrypt", "sealed.json"])?,
+                128,
+                "(names: app, stage)",
+                "a changed context",
+            )?;
+            // The blob itself.
+            let enc = entry["enc"].as_str().ok_or("no enc")?;
+            let mut other = enc.to_owned();
+            let last = other.len() - 6;
+            other.replace_range(last..=last, if &enc[last..=last] == "A" { "B" } else { "A" });
+            scene.write("sealed.json", whole.replace(enc, &other))?;
+            refused(
+                &ours.run(["decrypt", "sealed.json"])?,
+                128,
+                "was changed",
+                "a changed blob",
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// A policy with groups, in which AWS and age each hold a share; and flags that add and remove keys.
+#[test]
+fn policies_groups_and_rotation() -> Result {
+    let scene = Scene::with_identities("{}\n", &[0])?;
+    let account = Account::new()?;
+    let policy = format!(
+        "creation_rules:\n  - shamir_threshold: 2\n    key_groups:\n      - kms:\n          - arn: {}\n            context: \
+         {{app: shop}}\n      - age: [{}]\n",
+        account.key,
+        people()?[0].recipient
+    );
+    let holder = |path| -> Result<Tool> {
+        let tool = scene.tool(path, &[0])?;
+        Ok(account
+            .environment(&account.user)
+            .into_iter()
+            .fold(tool, |tool, (name, value)| tool.env(name, value)))
+    };
+    for sops in sops()? {
+        let (ours, theirs) = (holder(seal())?, holder(sops)?);
+        for (from, to) in [(&ours, &theirs), (&theirs, &ours)] {
+            scene.write(".sops.yaml", &policy)?;
+            scene.write("plain.json", PLAIN)?;
+            scene.write(
+                "sealed.json",
+                from.run(["encrypt", "plain.json"])?.expect_success()?,
+            )?;
+            let opened = to.run(["decrypt", "sealed.json"])?;
+            assert_eq!(opened.stdout, PLAIN, "{}", ended(&opened));
+            let without_aws = scene.tool(seal(), &[0])?.run(["decrypt", "sealed.json"])?;
+            refused(&without_aws, 128, "1 of 2 key groups opened", "one share")?;
+        }
+        std::fs::remove_file(scene.path(".sops.yaml"))?;
+        account.sealed(&scene, &["--kms", &account.key])?;
+        let other = ["--encryption-context", "app:shop", "--add-kms", &account.alias];
+        let arguments = [
+            &["sops", "rotate", "-i"],
+            &other[..],
+            &["--add-age", &people()?[0].recipient, "sealed.json"],
+        ];
+        ours.run(arguments.concat())?.expect_success()?;
+        assert_eq!(block(&scene)?["kms"][1]["context"], json!({ "app": "shop" }));
+        assert_eq!(theirs.run(["decrypt", "sealed.json"])?.stdout, PLAIN);
+        theirs
+            .run(["rotate", "-i", "--rm-kms", &account.key, "sealed.json"])?
+            .expect_success()?;
+        let entries = block(&scene)?["kms"].clone();
+        assert_eq!(
+            (entries.as_array().map(Vec::len), &entries[0]["arn"]),
+            (Some(1), &json!(account.alias))
+        );
+        let arguments = [
+            "rotate",
+            "--rm-kms",
+            &account.alias,
+            "--encryption-context",
+            "app:shop",
+            "sealed.json",
+        ];
+        ours.run(arguments)?.expect_success()?;
+        assert_eq!(block(&scene)?["kms"], Value::Null);
+        assert_eq!(theirs.run(["decrypt", "sealed.json"])?.stdout, PLAIN);
+    }
+    Ok(())
+}
+
+/// The flags that sops has for AWS mean the same: the context goes to the plain lists of a rule, too, and one that does
+/// not read is exit code 6.
+#[test]
+fn flags_mean_what_they_mean_to_sops() -> Result {
+    let scene = Scene::with_identities("{}\n", &[])?;
+    let account = Account::new()?;
+    scene.write("plain.json", PLAIN)?;
+    let [old, new] = sops()?;
+    let tools = [(seal(), &[][..]), (seal(), &["sops"]), (old, &[]), (new, &[])];
+    for (path, first) in tools {
+        let tool = program(&scene, path, Some(&account.key("", &account.user)))?.first(first.iter().copied());
+        scene.write(
+            ".sops.yaml",
+            format!("creation_rules:\n  - kms: {}\n", account.key),
+        )?;
+        let sealed = tool.run(["encrypt", "--encryption-context", "b:1,a:2,b:3", "plain.json"])?;
+        scene.write("sealed.json", sealed.expect_success()?)?;
+        assert_eq!(block(&scene)?["kms"][0]["context"], json!({ "a": "2", "b": "3" }));
+        std::fs::remove_file(scene.path(".sops.yaml"))?;
+        let bad = [
+            "encrypt",
+            "--kms",
+            &account.key,
+            "--encryption-context",
+            "a",
+            "plain.json",
+        ];
+        let bad = tool.run(bad)?;
+        assert_eq!(bad.code, Some(6), "{}", ended(&bad));
+        let named = tool
+            .env("SOPS_KMS_ARN", &account.key)
+            .run(["encrypt", "plain.json"])?;
+        scene.write("sealed.json", named.expect_success()?)?;
+        assert_eq!(block(&scene)?["kms"][0]["arn"], account.key.as_str());
+        assert_eq!(
+            account
+                .seal(&scene, &account.user)?
+                .run(["decrypt", "sealed.json"])?
+                .stdout,
+            PLAIN
+        );
+    }
+    Ok(())
+}
+
+/// Each failure says what is wrong in its own words, and never a secret.
+#[test]
+fn what_aws_refuses_is_told() -> Result {
+    let scene = Scene::with_identities("{}\n", &[])?;
+    let account = Account::new()?;
+    account.sealed(&scene, &["--kms", &account.key])?;
+    let canary = Canary::new(92);
+    let wrong = Access {
+        id: account.user.id.clone(),
+        secret: canary.text().to_owned(),
+    };
+    let unknown = Access {
+        id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        ..wrong.clone()
+    };
+    let address = account.server.address.as_str();
+    let alone = || -> Result<Tool> { Ok(program(&scene, seal(), None)?.env("AWS_ENDPOINT_URL", address)) };
+    let profile = alone()?.env("AWS_PROFILE", "team");
+    let process = alone()?;
+    std::fs::create_dir_all(process.home().join(".aws"))?;
+    let config = format!(
+        "[default]\ncredential_process = sh -c 'echo {} >&2; exit 1'\n",
+        canary.text()
+    );
+    std::fs::write(process.home().join(".aws/config"), config)?;
+    for (what, tool, words) in [
+        (
+            "a wrong secret",
+            account.seal(&scene, &wrong)?,
+            "AWS denies kms:Decrypt",
+        ),
+        (
+            "an unknown key",
+            account.seal(&scene, &unknown)?,
+            "AWS denies kms:Decrypt",
+        ),
+        (
+            "no permission",
+            account.seal(&scene, &account.nobody)?,
+            "AWS denies kms:Decrypt",
+        ),
+        (
+            "no credentials",
+            alone()?,
+            "no AWS credentials in AWS_ACCESS_KEY_ID, profile default",
+        ),
+        ("no such profile", profile, "profile team"),
+        (
+            "a program that fails",
+            process,
+            "the credential_process of the AWS profile default failed",
+        ),
+    ] {
+        let start = Instant::now();
+        let output = tool.run(["decrypt", "-vv", "sealed.json"])?;
+        refused(&output, 128, words, what)?;
+        assert!(canary.find(&output.stderr).is_none(), "{what}: {}", output.err());
+        // Instance metadata that is not there costs no more than a moment.
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "{what}: {:?}",
+            start.elapsed()
+        );
+    }
+    let none = account.key.replace("key/", "key/0");
+    let absent = account
+        .seal(&scene, &account.user)?
+        .run(["encrypt", "--kms", &none, "plain.json"])?;
+    refused(
+        &absent,
+        111,
+        "there is no such KMS key",
+        "a key that is not there",
+    )?;
+    let elsewhere = account.key.replace(REGION, "us-east-1");
+    let absent = account
+        .seal(&scene, &account.user)?
+        .run(["encrypt", "--kms", &elsewhere, "plain.json"])?;
+    refused(&absent, 111, "us-east-1", "another region")?;
+    Ok(())
+}
+
+/// An address that takes connections and never answers.
+fn silence() -> Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let address = format!("http://{}", listener.local_addr()?);
+    Ok((listener, address))
+}
+
+#[test]
+fn a_key_that_works_does_not_wait_for_one_that_hangs() -> Result {
+    let scene = Scene::with_identities("{}\n", &[])?;
+    let account = Account::new()?;
+    let age = people()?[0].recipient.as_str();
+    account.sealed(&scene, &["--kms", &account.key, "--age", age])?;
+    let (_silent, dead) = silence()?;
+    // age is asked first, and the answer is there before AWS is asked.
+    let with_age = scene.tool(seal(), &[0])?;
+    let with_age = account
+        .environment(&account.user)
+        .into_iter()
+        .fold(with_age, |tool, (name, value)| tool.env(name, value));
+    let start = Instant::now();
+    let opened = with_age
+        .env("AWS_ENDPOINT_URL", &dead)
+        .run(["decrypt", "sealed.json"])?;
+    assert_eq!(opened.stdout, PLAIN, "{}", ended(&opened));
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    // Two keys of AWS, of which the first one hangs: its profile leads nowhere.
+    let key = account.server.key("us-east-1");
+    assert!(key.is_err(), "signatures are checked");
+    let policy = format!(
+        "creation_rules:\n  - key_groups:\n      - kms:\n          - {{arn: {}, aws_profile: first}}\n          - {{arn: {}, \
+         aws_profile: second}}\n",
+        account.key, account.alias
+    );
+    scene.write(".sops.yaml", policy)?;
+    let tool = program(&scene, seal(), None)?;
+    std::fs::create_dir_all(tool.home().join(".aws"))?;
+    let live = account.server.address.as_str();
+    let profile = |name: &str, address: &str| {
+        format!(
+            "[profile {name}]\nservices = {name}\naws_access_key_id = {}\naws_secret_access_key = {}\n[services {name}]\nkms =\n  \
+             endpoint_url = {address}\n",
+            account.user.id, account.user.secret
+        )
+    };
+    let config = tool.home().join(".aws/config");
+    std::fs::write(&config, profile("first", live) + &profile("second", live))?;
+    scene.write(
+        "sealed.json",
+        tool.run(["encrypt", "plain.json"])?.expect_success()?,
+    )?;
+    std::fs::write(&config, profile("first", &dead) + &profile("second", live))?;
+    let start = Instant::now();
+    let opened = tool.run(["decrypt", "sealed.json"])?;
+    assert_eq!(opened.stdout, PLAIN, "{}", ended(&opened));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    // Nobody listens: that is known at once, and told with the address.
+    let closed = silence()?.1;
+    std::fs::write(&config, profile("first", &closed) + &profile("second", &closed))?;
+    let output = tool.run(["decrypt", "sealed.json"])?;
+    refused(&output, 128, "cannot be reached", "a closed port")
+}

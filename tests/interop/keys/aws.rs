@@ -246,47 +246,44 @@ fn policies_groups_and_rotation() -> Result {
     Ok(())
 }
 
-/// The flags that sops has for AWS mean the same: the context goes to the plain lists of a rule, too, and one that does
-/// not read is exit code 6.
+/// The flags that sops has for AWS mean the same: the context goes to the plain lists of a rule, too (in sops only without
+/// a command), and one that does not read is exit code 6.
 #[test]
 fn flags_mean_what_they_mean_to_sops() -> Result {
     let scene = Scene::with_identities("{}\n", &[])?;
     let account = Account::new()?;
     scene.write("plain.json", PLAIN)?;
     let [old, new] = sops()?;
-    let tools = [(seal(), &[][..]), (seal(), &["sops"]), (old, &[]), (new, &[])];
-    for (path, first) in tools {
-        let tool = program(&scene, path, Some(&account.key("", &account.user)))?.first(first.iter().copied());
+    let commands = [
+        (seal(), &["encrypt"][..]),
+        (seal(), &["sops", "encrypt"]),
+        (seal(), &["sops", "-e"]),
+        (old, &["-e"]),
+        (new, &["-e"]),
+    ];
+    for (path, command) in commands {
+        let tool = program(&scene, path, Some(&account.key("", &account.user)))?.first(command);
         scene.write(
             ".sops.yaml",
             format!("creation_rules:\n  - kms: {}\n", account.key),
         )?;
-        let sealed = tool.run(["encrypt", "--encryption-context", "b:1,a:2,b:3", "plain.json"])?;
+        let sealed = tool.run(["--encryption-context", "b:1,a:2,b:3", "plain.json"])?;
         scene.write("sealed.json", sealed.expect_success()?)?;
-        assert_eq!(block(&scene)?["kms"][0]["context"], json!({ "a": "2", "b": "3" }));
+        assert_eq!(
+            block(&scene)?["kms"][0]["context"],
+            json!({ "a": "2", "b": "3" }),
+            "{command:?}"
+        );
         std::fs::remove_file(scene.path(".sops.yaml"))?;
-        let bad = [
-            "encrypt",
-            "--kms",
-            &account.key,
-            "--encryption-context",
-            "a",
-            "plain.json",
-        ];
-        let bad = tool.run(bad)?;
-        assert_eq!(bad.code, Some(6), "{}", ended(&bad));
-        let named = tool
-            .env("SOPS_KMS_ARN", &account.key)
-            .run(["encrypt", "plain.json"])?;
+        let bad = tool.run(["--kms", &account.key, "--encryption-context", "a", "plain.json"])?;
+        assert_eq!(bad.code, Some(6), "{command:?}: {}", ended(&bad));
+        let named = tool.env("SOPS_KMS_ARN", &account.key).run(["plain.json"])?;
         scene.write("sealed.json", named.expect_success()?)?;
         assert_eq!(block(&scene)?["kms"][0]["arn"], account.key.as_str());
-        assert_eq!(
-            account
-                .seal(&scene, &account.user)?
-                .run(["decrypt", "sealed.json"])?
-                .stdout,
-            PLAIN
-        );
+        let opened = account
+            .seal(&scene, &account.user)?
+            .run(["decrypt", "sealed.json"])?;
+        assert_eq!(opened.stdout, PLAIN);
     }
     Ok(())
 }

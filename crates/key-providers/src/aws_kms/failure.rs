@@ -146,7 +146,10 @@ impl Call<'_> {
                 ProviderError::Unavailable(format!("{} cannot use the key for now", self.server()))
             }
             // Names that are not in this list, and answers that are not the service's own.
-            "" if matches!(status, 401 | 403) => not_usable(self.denied()),
+            "" if matches!(status, 401 | 403) => not_usable(format!(
+                "AWS denies {action}: these credentials are wrong, or may not do it"
+            )),
+            "" if status < 300 => self.no_answer(),
             _ if status >= 500 || status == 429 => {
                 ProviderError::Unavailable(format!("{} failed with status {status}", self.server()))
             }

@@ -77,15 +77,15 @@ impl Login {
             _ => {}
         }
         let loaded = match &self.origin {
-            Origin::Chain(chain) => self.from_chain(chain).await,
-            Origin::Role { arn, with, sts } => self.from_role(arn, with, sts).await,
+            Origin::Chain(chain) => self.ask_chain(chain).await,
+            Origin::Role { arn, with, sts } => self.assume(arn, with, sts).await,
         };
         let loaded = loaded.map_err(|refusal| (Instant::now(), refusal));
         let loaded = last.insert(loaded);
         loaded.as_ref().cloned().map_err(|(_, refusal)| refusal.error())
     }
 
-    async fn from_chain(&self, chain: &OnceCell<SharedCredentialsProvider>) -> Result<Credentials, Refusal> {
+    async fn ask_chain(&self, chain: &OnceCell<SharedCredentialsProvider>) -> Result<Credentials, Refusal> {
         let chain = chain.get_or_init(|| self.sources.chain(&self.place)).await;
         let credentials = chain.provide_credentials().await;
         let named = !self.place.profile.is_empty();
@@ -95,7 +95,7 @@ impl Login {
         })
     }
 
-    async fn from_role(
+    async fn assume(
         &self,
         arn: &str,
         with: &Arc<Self>,

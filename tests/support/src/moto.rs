@@ -72,14 +72,13 @@ impl Moto {
         Ok(this)
     }
 
-    /// From now on signatures and policies are checked, or no longer.
+    /// Signatures and policies are checked from now on, but for as many requests as `free` says.
     ///
     /// # Errors
     /// If the server does not answer.
-    pub fn enforce(&self, enforced: bool) -> io::Result<()> {
-        let unchecked = if enforced { "0" } else { "1000000000" };
+    pub fn enforce(&self, free: u32) -> io::Result<()> {
         let binary = ("Content-Type", "application/octet-stream");
-        self.exchange("POST", "/moto-api/reset-auth", &[binary], unchecked)
+        self.exchange("POST", "/moto-api/reset-auth", &[binary], &free.to_string())
             .map(drop)
     }
 

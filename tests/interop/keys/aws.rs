@@ -1,5 +1,6 @@
 //! Keys of AWS KMS, on an emulation with real AES-GCM that checks signatures and policies.
 
+mod metadata;
 mod refused;
 
 use std::ffi::OsString;

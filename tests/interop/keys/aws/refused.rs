@@ -94,7 +94,7 @@ fn what_aws_refuses_is_told() -> Result {
 }
 
 /// An address that takes connections and never answers.
-fn silence() -> Result<(TcpListener, String)> {
+pub(super) fn silence() -> Result<(TcpListener, String)> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let address = format!("http://{}", listener.local_addr()?);
     Ok((listener, address))

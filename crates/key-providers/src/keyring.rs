@@ -50,35 +50,73 @@ impl Keyring {
         self.memory.economy()
     }
 
-    async fn unwrap_entry(&self, entry: &KeyEntry) -> Result<Arc<SecretBytes>, ProviderError> {
-        let key = match &entry.key {
-            EntryKey::Known(key) => key,
-            EntryKey::Unknown(kind) => return Err(ProviderError::Unsupported(format!("{kind} keys"))),
-        };
-        let name = (key.clone(), entry.enc.clone());
-        self.memory.answer(name, self.ask(key, &entry.enc)).await
+    /// The same keyring, and `more` providers that are asked after those it has.
+    pub fn and(mut self, more: Vec<Box<dyn KeyProvider>>) -> Self {
+        self.providers.extend(more);
+        self
     }
 
-    async fn ask(&self, key: &MasterKey, enc: &str) -> Result<SecretBytes, ProviderError> {
-        let mut failure = no_provider(key);
+    /// Wraps `plaintext` with one key. The failure is that of the last provider that was asked.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    pub async fn wrap_one(&self, key: &MasterKey, plaintext: &SecretBytes) -> Result<String, ProviderError> {
+        self.wrap_for(key, plaintext)
+            .await
+            .map_err(|failures| last(failures, key))
+    }
+
+    /// Unwraps the text of an `enc` field with one key, and remembers nothing.
+    ///
+    /// # Errors
+    /// See [`ProviderError`]; the failure is that of the last provider that was asked.
+    pub async fn unwrap_one(&self, key: &MasterKey, enc: &str) -> Result<SecretBytes, ProviderError> {
+        self.unwrap_with(key, enc)
+            .await
+            .map_err(|failures| last(failures, key))
+    }
+
+    /// Every provider that was asked stands in the failure.
+    async fn unwrap_entry(&self, entry: &KeyEntry) -> Result<Arc<SecretBytes>, Vec<ProviderError>> {
+        let key = match &entry.key {
+            EntryKey::Known(key) => key,
+            EntryKey::Unknown(kind) => return Err(vec![ProviderError::Unsupported(format!("{kind} keys"))]),
+        };
+        let name = (key.clone(), entry.enc.clone());
+        self.memory.answer(name, self.unwrap_with(key, &entry.enc)).await
+    }
+
+    async fn unwrap_with(&self, key: &MasterKey, enc: &str) -> Result<SecretBytes, Vec<ProviderError>> {
+        let mut failures = Vec::new();
         for provider in self.providers.iter().filter(|provider| provider.handles(key)) {
             match provider.unwrap(key, enc).await {
                 Ok(plaintext) => return Ok(plaintext),
-                Err(error) => failure = error,
+                Err(error) => failures.push(error),
             }
         }
-        Err(failure)
+        Err(or_no_provider(failures, key))
     }
 
-    async fn wrap_for(&self, key: &MasterKey, plaintext: &SecretBytes) -> Result<String, ProviderError> {
-        let mut failure = no_provider(key);
+    async fn wrap_for(&self, key: &MasterKey, plaintext: &SecretBytes) -> Result<String, Vec<ProviderError>> {
+        let mut failures = Vec::new();
         for provider in self.providers.iter().filter(|provider| provider.handles(key)) {
             match provider.wrap(key, plaintext.expose()).await {
                 Ok(enc) => return Ok(enc),
-                Err(error) => failure = error,
+                Err(error) => failures.push(error),
             }
         }
-        Err(failure)
+        Err(or_no_provider(failures, key))
+    }
+}
+
+fn last(mut failures: Vec<ProviderError>, key: &MasterKey) -> ProviderError {
+    failures.pop().unwrap_or_else(|| no_provider(key))
+}
+
+fn or_no_provider(failures: Vec<ProviderError>, key: &MasterKey) -> Vec<ProviderError> {
+    match failures.is_empty() {
+        true => vec![no_provider(key)],
+        false => failures,
     }
 }
 

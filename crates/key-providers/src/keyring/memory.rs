@@ -30,7 +30,7 @@ struct Flight {
     /// Held by whoever asks; the others wait for that answer.
     answer: tokio::sync::Mutex<Option<Arc<SecretBytes>>>,
     /// How often asking failed, and how the last time. Whoever began to wait before that takes it for an answer.
-    failed: Mutex<(u64, Option<ProviderError>)>,
+    failed: Mutex<(u64, Vec<ProviderError>)>,
 }
 
 impl Memory {
@@ -39,8 +39,8 @@ impl Memory {
     pub(super) async fn answer(
         &self,
         name: Name,
-        ask: impl Future<Output = Result<SecretBytes, ProviderError>>,
-    ) -> Result<Arc<SecretBytes>, ProviderError> {
+        ask: impl Future<Output = Result<SecretBytes, Vec<ProviderError>>>,
+    ) -> Result<Arc<SecretBytes>, Vec<ProviderError>> {
         let flight = self.flight(name);
         let failures = locked(&flight.failed).0;
         let mut answer = flight.answer.lock().await;
@@ -48,19 +48,18 @@ impl Memory {
             self.saved.fetch_add(1, Ordering::Relaxed);
             return Ok(known.clone());
         }
-        if let (later, Some(error)) = &*locked(&flight.failed)
-            && *later > failures
-        {
+        let (later, errors) = locked(&flight.failed).clone();
+        if later > failures {
             self.saved.fetch_add(1, Ordering::Relaxed);
-            return Err(error.clone());
+            return Err(errors);
         }
         self.asked.fetch_add(1, Ordering::Relaxed);
         match ask.await {
             Ok(plaintext) => Ok(answer.insert(Arc::new(plaintext)).clone()),
-            Err(error) => {
+            Err(errors) => {
                 let mut failed = locked(&flight.failed);
-                *failed = (failed.0 + 1, Some(error.clone()));
-                Err(error)
+                *failed = (failed.0 + 1, errors.clone());
+                Err(errors)
             }
         }
     }
@@ -104,14 +103,14 @@ mod tests {
         (key, enc.to_owned())
     }
 
-    async fn opens() -> Result<SecretBytes, ProviderError> {
+    async fn opens() -> Result<SecretBytes, Vec<ProviderError>> {
         sleep(Duration::from_millis(50)).await;
         Ok(SecretBytes::copy_from(b"plain"))
     }
 
-    async fn fails() -> Result<SecretBytes, ProviderError> {
+    async fn fails() -> Result<SecretBytes, Vec<ProviderError>> {
         sleep(Duration::from_millis(50)).await;
-        Err(ProviderError::Unavailable("busy".to_owned()))
+        Err(vec![ProviderError::Unavailable("busy".to_owned())])
     }
 
     #[tokio::test(start_paused = true)]

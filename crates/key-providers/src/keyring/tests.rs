@@ -497,3 +497,83 @@ async fn wrapping_and_unwrapping_can_be_moved_between_threads() {
     });
     assert!(task.await.unwrap());
 }
+
+/// A provider for every key, as a key service is one: it knows the answer or has a reason.
+struct Elsewhere(Option<&'static [u8]>, &'static str);
+
+impl KeyProvider for Elsewhere {
+    fn name(&self) -> &'static str {
+        "elsewhere"
+    }
+
+    fn handles(&self, _: &MasterKey) -> bool {
+        true
+    }
+
+    fn wrap<'a>(&'a self, _: &'a MasterKey, _: &'a [u8]) -> Answer<'a, String> {
+        Box::pin(async move {
+            match self.0 {
+                Some(_) => Ok(self.1.to_owned()),
+                None => Err(ProviderError::Unavailable(self.1.to_owned())),
+            }
+        })
+    }
+
+    fn unwrap<'a>(&'a self, _: &'a MasterKey, _: &'a str) -> Answer<'a, SecretBytes> {
+        Box::pin(async move {
+            let reason = || ProviderError::Unavailable(self.1.to_owned());
+            self.0.map(SecretBytes::copy_from).ok_or_else(reason)
+        })
+    }
+}
+
+#[tokio::test]
+async fn providers_are_asked_in_order_and_each_failure_is_told() {
+    let (own, _) = scripted();
+    let dead = || Box::new(Elsewhere(None, "one is away"));
+    let keyring = own.and(vec![dead(), Box::new(Elsewhere(Some(&[7; 32]), "two"))]);
+    let data_key = DataKey::new([7; 32]);
+    let groups = [vec![
+        pgp("works"),
+        pgp("fails"),
+        MasterKey::HuaweiKms {
+            key_id: "r:u".to_owned(),
+        },
+    ]];
+    let metadata = wrapped(&keyring, &groups, None, &data_key).await;
+    let encs: Vec<_> = metadata.groups[0]
+        .iter()
+        .map(|entry| entry.enc.as_str())
+        .collect();
+    assert_eq!(encs, [&"07".repeat(32), "two", "two"]);
+    let opened = keyring.unwrap(&metadata, &DEFAULT_ORDER, &is([7; 32])).await;
+    assert!(opened.unwrap().verified);
+
+    let (own, _) = scripted();
+    let keyring = own.and(vec![dead(), Box::new(Elsewhere(None, "two is away"))]);
+    let failure = keyring
+        .unwrap(&metadata, &DEFAULT_ORDER, &|_: &DataKey| false)
+        .await;
+    assert!(
+        !failure.unwrap().verified,
+        "its own key opens, and is not this file's"
+    );
+    let failure = keyring
+        .wrap(&groups, None, &data_key, NOW, &mut random)
+        .await
+        .unwrap_err()
+        .to_string();
+    let lines: Vec<_> = failure.lines().skip(1).map(str::trim).collect();
+    assert_eq!(
+        lines,
+        [
+            "pgp fails: gpg is not there",
+            "pgp fails: one is away",
+            "pgp fails: two is away",
+            "hckms r:u: one is away",
+            "hckms r:u: two is away"
+        ]
+    );
+    let one = keyring.unwrap_one(&pgp("fails"), "07").await.unwrap_err();
+    assert_eq!(one.to_string(), "two is away");
+}

@@ -66,7 +66,7 @@ impl Keyring {
         let mut failures = Failures::new(&entries);
         let mut unverified = None;
         while let Some((at, result)) = race.first().await {
-            match result.and_then(|plaintext| data_key(&plaintext)) {
+            match result.and_then(|plaintext| data_key(&plaintext).map_err(|error| vec![error])) {
                 Ok(data_key) if check(&data_key) => {
                     return Ok(Opened {
                         data_key,
@@ -77,7 +77,7 @@ impl Keyring {
                 Ok(data_key) => {
                     unverified.get_or_insert(data_key);
                 }
-                Err(error) => failures.add(at, error),
+                Err(errors) => failures.add(at, errors),
             }
         }
         match unverified {
@@ -157,7 +157,7 @@ impl Keyring {
                 Ok(share) if share.len() == SHARE_LEN => return Ok(share),
                 // Another key of the group may hold a better one; if not, the group is bad, not locked.
                 Ok(share) => malformed = Some(share),
-                Err(error) => failures.add(at, error),
+                Err(errors) => failures.add(at, errors),
             }
         }
         malformed.ok_or_else(|| failures.into_keys())
@@ -203,7 +203,7 @@ fn sorted<'a>(group: &'a [KeyEntry], order: &[KeyKind]) -> Vec<&'a KeyEntry> {
 /// Failures in the order of the entries, in whatever order they arrive.
 struct Failures<'a> {
     entries: &'a [&'a KeyEntry],
-    errors: Vec<(usize, ProviderError)>,
+    errors: Vec<(usize, Vec<ProviderError>)>,
 }
 
 impl<'a> Failures<'a> {
@@ -214,8 +214,8 @@ impl<'a> Failures<'a> {
         }
     }
 
-    fn add(&mut self, at: usize, error: ProviderError) {
-        self.errors.push((at, error));
+    fn add(&mut self, at: usize, errors: Vec<ProviderError>) {
+        self.errors.push((at, errors));
     }
 
     fn into_keys(mut self) -> Vec<KeyFailure> {
@@ -230,6 +230,7 @@ impl<'a> Failures<'a> {
                 error,
             }
         };
-        self.errors.into_iter().map(failure).collect()
+        let each = |(at, errors): (usize, Vec<_>)| errors.into_iter().map(move |error| (at, error));
+        self.errors.into_iter().flat_map(each).map(failure).collect()
     }
 }

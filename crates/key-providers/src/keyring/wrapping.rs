@@ -57,7 +57,7 @@ impl Keyring {
             .zip(shares)
             .flat_map(|(group, share)| group.iter().map(move |key| (key, share)));
         let mut race = Race::new(jobs.map(|(key, share)| self.wrap_for(key, share)));
-        let mut results: Vec<Option<Result<String, ProviderError>>> = Vec::new();
+        let mut results: Vec<Option<Result<String, Vec<ProviderError>>>> = Vec::new();
         results.resize_with(groups.iter().map(Vec::len).sum(), || None);
         loop {
             let batch = race.batch().await;
@@ -78,11 +78,11 @@ impl Keyring {
             for (key, result) in group.iter().zip(results.by_ref()) {
                 match result {
                     Ok(enc) => entries.push(KeyEntry::new(key.clone(), now.to_owned(), enc)),
-                    Err(error) => keys.push(KeyFailure {
+                    Err(errors) => keys.extend(errors.into_iter().map(|error| KeyFailure {
                         kind: key.kind().to_owned(),
                         name: key.to_string(),
                         error,
-                    }),
+                    })),
                 }
             }
             if !keys.is_empty() {

@@ -14,8 +14,10 @@
 pub mod age;
 #[cfg(feature = "aws")]
 pub mod aws_kms;
+#[cfg(feature = "key-service")]
+pub mod key_service;
 mod keyring;
-#[cfg(any(feature = "aws", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "key-service", feature = "vault"))]
 mod network;
 pub mod pgp;
 mod process;
@@ -28,7 +30,7 @@ pub mod vault_transit;
 pub use keyring::{
     DEFAULT_ORDER, GroupFailure, KeyFailure, Keyring, Opened, UnwrapFailure, WrapFailure, Wrapped,
 };
-#[cfg(any(feature = "aws", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "key-service", feature = "vault"))]
 pub use network::Network;
 pub use process::{KEY_VARIABLES, find_program, split_words};
 pub use prompt::{Nobody, Prompt};

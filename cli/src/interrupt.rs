@@ -9,7 +9,8 @@
 //! After a stop (Ctrl-Z) and SIGCONT a terminal without echo loses it again: shells put theirs back meanwhile.
 //!
 //! A SIGHUP that was ignored when the program started (nohup) stays ignored. While a program runs in the
-//! foreground for the user ([`forward_to`]) requests to end are passed on to it and its exit code decides.
+//! foreground for the user ([`forward_to`]) requests to end are passed on to it and its exit code decides. A service
+//! ([`on_request`]) is told to end and given the time it needs; the second request is not waited for.
 
 use std::ffi::OsString;
 use std::fs;
@@ -72,12 +73,29 @@ impl Drop for Forwarding {
     }
 }
 
+/// Keeps [`on_request`] registered until dropped; then what is still pending is undone, for a thread that waits for
+/// somebody to type will not do it.
+#[must_use]
+pub(crate) struct Stopping(());
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        let mut registry = registry();
+        registry.stop = None;
+        for (_, undo) in registry.pending.drain(..).rev() {
+            run(undo);
+        }
+    }
+}
+
 #[derive(Default)]
 struct Registry {
     watching: bool,
     next: u64,
     pending: Vec<(u64, Undo)>,
     foreground: Option<Foreground>,
+    /// What the first request to end does, instead of ending the program.
+    stop: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// A program that the user sees instead of this one.
@@ -93,6 +111,7 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
     next: 0,
     pending: Vec::new(),
     foreground: None,
+    stop: None,
 });
 
 /// Starts watching.
@@ -141,6 +160,17 @@ pub(crate) fn leave_to(pid: Pid) -> io::Result<Forwarding> {
     foreground(Foreground { pid, ends_us: true })
 }
 
+/// Lets the first request to end call `stop` and nothing else, until the result is dropped.
+///
+/// # Errors
+/// When the system refuses a signal handler or a thread.
+pub(crate) fn on_request(stop: impl FnOnce() + Send + 'static) -> io::Result<Stopping> {
+    let mut registry = registry();
+    registry.watch()?;
+    registry.stop = Some(Box::new(stop));
+    Ok(Stopping(()))
+}
+
 fn foreground(foreground: Foreground) -> io::Result<Forwarding> {
     let mut registry = registry();
     registry.watch()?;
@@ -167,6 +197,9 @@ fn received(signal: i32) {
     let mut registry = registry();
     if signal == SIGCONT {
         return registry.pending.iter().for_each(|(_, undo)| hide_again(undo));
+    }
+    if let Some(stop) = registry.stop.take() {
+        return stop();
     }
     if let Some(Foreground { pid, ends_us }) = registry.foreground {
         let passed_on = match signal {

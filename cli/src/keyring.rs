@@ -12,6 +12,8 @@ use key_providers::vault_transit::{VaultSources, VaultTransit};
 use key_providers::{Keyring, Network, Prompt};
 use secret::SecretBytes;
 
+use crate::args::ServiceArgs;
+use crate::error::Result;
 use crate::ui::{Manner, Ui};
 
 /// All kinds of key that work here. Nothing is read or started before it is needed.
@@ -33,6 +35,19 @@ pub(crate) fn from_env(manner: Manner) -> Keyring {
         Box::new(AwsKms::new(aws, network.clone())),
         Box::new(VaultTransit::new(vault, network)),
     ])
+}
+
+/// What works here, unless that is switched off, then the key services that were named.
+///
+/// # Errors
+/// When a service is not named as it must be.
+pub(crate) fn with_services(manner: Manner, services: &ServiceArgs) -> Result<Keyring> {
+    let remote = services.providers()?;
+    let local = match services.local() {
+        true => from_env(manner),
+        false => Keyring::default(),
+    };
+    Ok(local.and(remote))
 }
 
 /// The name of the terminal in front of which somebody sits.

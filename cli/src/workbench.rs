@@ -18,7 +18,7 @@ use sops::{
     BlockText, Checks, DataKey, KeyEntry, MasterKey, Metadata, Opened, Reuse, Rules, Sealed, Sealing, Warning,
 };
 
-use crate::args::Global;
+use crate::args::{Global, ServiceArgs};
 use crate::error::{Code, Error, Result};
 use crate::keyring;
 use crate::policy::{Policies, Policy, Start};
@@ -63,7 +63,13 @@ pub(crate) struct Recipe {
 impl Workbench {
     /// A workbench with the identities that the environment names.
     pub(crate) fn new(ui: Ui, global: Global) -> Result<Self> {
-        let keyring = Arc::new(keyring::from_env(ui.manner()));
+        let keyring = Arc::new(keyring::with_services(ui.manner(), &global.services)?);
+        for endpoint in global.services.endpoints()? {
+            if endpoint.is_exposed() {
+                let text = format!("data keys cross the network to {endpoint} in the clear");
+                ui.warn(None, &text);
+            }
+        }
         Self::with(ui, global, Start::Target, keyring)
     }
 
@@ -73,6 +79,15 @@ impl Workbench {
         let ui = Ui::new(global.manner());
         let keyring = Arc::new(keyring::from_env(ui.manner()));
         Self::with(ui, global, Start::CurrentDirectory, keyring)
+    }
+
+    /// The same workbench with other key services.
+    ///
+    /// # Errors
+    /// When a service is not named as it must be.
+    pub(crate) fn with_services(self, services: &ServiceArgs) -> Result<Self> {
+        let keyring = Arc::new(keyring::with_services(self.ui.manner(), services)?);
+        Ok(Self { keyring, ..self })
     }
 
     fn with(ui: Ui, global: Global, start: Start, keyring: Arc<Keyring>) -> Result<Self> {

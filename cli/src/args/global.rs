@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::OsStringValueParser;
 
+use super::ServiceArgs;
 use crate::files::Cap;
 use crate::ui::Manner;
 
@@ -26,6 +27,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "SIZE", default_value = "64M", value_parser = size)]
     #[arg(help_heading = "Global options")]
     pub(crate) max_size: Cap,
+
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
 
     /// Print one JSON object a line instead of text
     #[arg(long, global = true, help_heading = "Global options")]
@@ -64,6 +68,7 @@ impl Global {
         Self {
             config: config.map(PathBuf::into_os_string),
             max_size: Cap::none(),
+            services: ServiceArgs::default(),
             json: false,
             yes: false,
             quiet: true,

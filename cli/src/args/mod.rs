@@ -8,6 +8,7 @@ mod format;
 mod global;
 mod keys;
 mod rules;
+mod services;
 mod value;
 
 pub(crate) use aws::context as aws_context;
@@ -16,6 +17,7 @@ pub(crate) use format::{InputFormat, OutputFormat};
 pub(crate) use global::Global;
 pub(crate) use keys::KeyArgs;
 pub(crate) use rules::RuleArgs;
+pub(crate) use services::{ServiceArgs, pem};
 pub(crate) use value::ValueArgs;
 
 #[cfg(test)]

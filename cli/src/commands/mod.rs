@@ -14,6 +14,7 @@ mod get;
 mod groups;
 mod init;
 mod keys;
+mod keyservice;
 pub(crate) mod recipients;
 mod rotate;
 mod seal;
@@ -29,7 +30,7 @@ use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser as _};
 use document::{Document, Form, Format, emit};
 use secret::SecretBytes;
 
-use crate::args::Global;
+use crate::args::{Global, ServiceArgs};
 use crate::error::{Code, Error, Result};
 use crate::ui::Ui;
 use crate::workbench::Workbench;
@@ -39,6 +40,7 @@ pub(crate) use encrypt::recipe_of;
 pub(crate) use exec_env::set_variables;
 pub(crate) use exec_file::with_file;
 pub(crate) use get::extract;
+pub(crate) use keyservice::KeyService;
 pub(crate) use set::{Change, json_value};
 pub(crate) use updatekeys::UpdateKeys;
 
@@ -93,6 +95,8 @@ pub(crate) enum Command {
     Explain(explain::Explain),
     Init(init::Init),
     Keys(keys::Keys),
+    #[command(name = "keyservice")]
+    KeyService(keyservice::KeyService),
     Demo(demo::Demo),
     Completions(completions::Completions),
     Man(completions::Man),
@@ -137,7 +141,8 @@ fn command_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
         let Some(known) = known else {
             return arguments;
         };
-        at += 1 + usize::from(known.get_action().takes_values() && value.is_none());
+        let takes_word = known.get_action().takes_values() && !known.is_require_equals_set();
+        at += 1 + usize::from(takes_word && value.is_none());
     }
     let is_command = |name: &OsString| {
         name.to_str()
@@ -203,7 +208,11 @@ fn cli() -> clap::Command {
 }
 
 /// Runs a command; the exit code of a success can still say that something was found.
-pub(crate) fn run(global: Global, command: Command) -> Result<ExitCode> {
+pub(crate) fn run(mut global: Global, command: Command) -> Result<ExitCode> {
+    if let Command::KeyService(_) = command {
+        // It is the one that is asked, whatever its environment says to others.
+        global.services = ServiceArgs::default();
+    }
     let ui = Ui::new(global.manner());
     let bench = Workbench::new(ui, global)?;
     match command {
@@ -224,6 +233,7 @@ pub(crate) fn run(global: Global, command: Command) -> Result<ExitCode> {
         Command::Explain(explain) => explain.run(&bench),
         Command::Init(init) => init.run(&bench),
         Command::Keys(keys) => keys.run(&bench),
+        Command::KeyService(service) => service.run(&bench),
         Command::Demo(demo) => demo.run(&bench),
         Command::Completions(completions) => completions.run(cli()),
         Command::Man(man) => man.run(cli()),

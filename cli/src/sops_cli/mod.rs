@@ -20,7 +20,8 @@ use document::Format;
 use secret::SecretBytes;
 use sops::{KeyKind, MasterKey};
 
-use crate::args::{Global, aws_context};
+use crate::args::{Global, ServiceArgs, aws_context};
+use crate::commands::KeyService;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access, Existing, Target};
 use crate::ui::Ui;
@@ -73,9 +74,8 @@ fn start(arguments: &[OsString]) -> Result<ExitCode> {
     if let ["groups"] = words[..] {
         return help();
     }
-    if let ["publish" | "keyservice", ..] = words[..] {
-        let text = format!("sops {} is not built in yet", words[0]);
-        return Err(Error::new(Code::Generic, text));
+    if let ["publish", ..] = words[..] {
+        return Err(Error::new(Code::Generic, "sops publish is not built in yet"));
     }
     let Some((command, named_by)) = table::command(&words) else {
         return legacy(bench, before);
@@ -125,8 +125,8 @@ fn legacy(bench: Workbench, given: Given) -> Result<ExitCode> {
 
 impl Session {
     fn new(bench: Workbench, given: Given, legacy: bool) -> Result<Self> {
+        let bench = bench.with_services(&services(&given))?;
         let mut session = Self { bench, given, legacy };
-        session.check_services()?;
         if let Some(order) = session.given.filled("decryption-order") {
             session.bench.order = decryption_order(order)?;
         }
@@ -147,25 +147,20 @@ impl Session {
             Name::ExecEnv => self.exec_env(),
             Name::ExecFile => self.exec_file(),
             Name::FileStatus => self.file_status(),
+            Name::KeyService => self.key_service(),
             Name::Completion => completion(&self.given),
         }
     }
 
-    /// Refuses services that would have to be asked.
-    fn check_services(&self) -> Result<()> {
-        if !self.given.all("keyservice").is_empty() {
-            return Err(Error::new(
-                Code::Generic,
-                "key services are not built in yet: --keyservice",
-            ));
-        }
-        if self.given.text("enable-local-keyservice") == Some("false") {
-            return Err(Error::new(
-                Code::DataKey,
-                "without the local key service there is none to ask",
-            ));
-        }
-        Ok(())
+    fn key_service(self) -> Result<ExitCode> {
+        let word = |flag, default| self.given.filled(flag).unwrap_or(default).to_owned();
+        let service = KeyService::of_sops(
+            &word("network", "tcp"),
+            word("address", "127.0.0.1:5000"),
+            self.given.on("prompt"),
+            self.given.on("verbose"),
+        )?;
+        service.run(&self.bench)
     }
 
     /// The file that the command is for; code 100 if none is named, `missing` if it is not there.
@@ -278,6 +273,12 @@ impl Session {
     }
 }
 
+/// Who is asked for keys.
+fn services(given: &Given) -> ServiceArgs {
+    let local = given.text("enable-local-keyservice") != Some("false");
+    ServiceArgs::of_sops(given.all("keyservice"), local)
+}
+
 /// The flags that name keys.
 const KINDS: [(KeyKind, &str); 7] = [
     (KeyKind::Age, "age"),
@@ -308,6 +309,7 @@ fn most_words(command: Name) -> usize {
         Name::UpdateKeys => usize::MAX,
         Name::Set => 3,
         Name::Unset | Name::ExecEnv | Name::ExecFile => 2,
+        Name::KeyService => 0,
         _ => 1,
     }
 }
@@ -322,8 +324,7 @@ fn help() -> Result<ExitCode> {
 }
 
 fn completion(given: &Given) -> Result<ExitCode> {
-    let commands =
-        "encrypt decrypt rotate edit set unset updatekeys groups exec-env exec-file filestatus completion";
+    let commands = "encrypt decrypt rotate edit set unset updatekeys groups exec-env exec-file filestatus keyservice completion";
     let script = match given.word(0).and_then(|word| word.to_str()) {
         Some("bash") => format!("complete -o default -W \"{commands}\" sops\n"),
         Some("zsh") => format!("#compdef sops\n_arguments '1: :({commands})' '*:file:_files'\n"),
@@ -353,6 +354,7 @@ COMMANDS:
    exec-env       run a command with the values as variables
    exec-file      run a command that reads the opened file
    filestatus     whether a file is sealed
+   keyservice     wrap and unwrap data keys for others
    completion     a script for bash or zsh
 
 `seal COMMAND --help` tells of the same commands with all their flags; `seal` alone does more.

@@ -1,4 +1,4 @@
-//! The commands and flags of sops, as 3.11.0 has them; flags for key services that are not built in stand here too, so
+//! The commands and flags of sops, as 3.11.0 has them; flags for kinds of key that are not built in stand here too, so
 //! that a command line means the same.
 
 use super::flags::{Flag, Takes};
@@ -120,6 +120,7 @@ pub(super) enum Name {
     ExecEnv,
     ExecFile,
     FileStatus,
+    KeyService,
     Completion,
 }
 
@@ -138,6 +139,7 @@ pub(super) fn command(words: &[&str]) -> Option<(Name, usize)> {
         ["exec-env", ..] => (Name::ExecEnv, 1),
         ["exec-file", ..] => (Name::ExecFile, 1),
         ["filestatus", ..] => (Name::FileStatus, 1),
+        ["keyservice", ..] => (Name::KeyService, 1),
         ["completion", ..] => (Name::Completion, 1),
         _ => return None,
     })
@@ -211,9 +213,18 @@ pub(super) fn flags(command: Name) -> Vec<Flag> {
             &ORDER,
         ]),
         Name::FileStatus => vec![plain("input-type")],
+        Name::KeyService => vec![
+            word("network", "net", ""),
+            word("address", "addr", ""),
+            on("prompt", "prompt"),
+            on("verbose", "verbose"),
+        ],
         Name::Completion => Vec::new(),
     };
-    flags.extend(KEYSERVICE);
+    // The service itself uses what works here.
+    if command != Name::KeyService {
+        flags.extend(KEYSERVICE);
+    }
     flags.push(HELP);
     flags
 }
@@ -274,6 +285,7 @@ mod tests {
             ExecEnv,
             ExecFile,
             FileStatus,
+            KeyService,
             Completion,
         ];
         for flags in commands.map(flags).into_iter().chain([global()]) {

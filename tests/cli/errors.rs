@@ -118,6 +118,20 @@ fn keys_and_rules() -> Result<Vec<Case>> {
     Ok(vec![
         Case::sealed("No key at all")?.run_as(&[], &["decrypt", "app.yaml"])?,
         Case::sealed("The wrong key")?.run_as(&[3], &["decrypt", "app.yaml"])?,
+        Case::sealed("The wrong key, and a key service that is away")?.run_as(
+            &[3],
+            &[
+                "decrypt",
+                "--keyservice",
+                "unix:///run/none/keyservice.sock",
+                "app.yaml",
+            ],
+        )?,
+        Case::new("A key service that would serve everybody")?.run(&[
+            "keyservice",
+            "--address",
+            "127.0.0.1:5000",
+        ])?,
         split.run(&["decrypt", "app.yaml"])?,
         Case::under("No rule for the file", no_rule)?.run(&["encrypt", "app.yaml"])?,
         Case::under("No rule for a file that is named to the main command", no_rule)?.run(&["app.yaml"])?,

@@ -5,6 +5,7 @@
 mod age;
 mod aws;
 mod pgp;
+mod service;
 mod vault;
 mod vault_faults;
 

@@ -11,14 +11,14 @@ use super::{Key, PLAIN, both_ways, executable, program, seal, sops};
 use crate::scene::{Result, Scene, ended};
 
 /// A folder of GnuPG with an agent of its own, which ends with it.
-struct GnuPg {
+pub(super) struct GnuPg {
     home: tempfile::TempDir,
     gpg: PathBuf,
 }
 
 impl GnuPg {
     /// A folder with short names above it: the agent's socket must fit into 108 bytes.
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let home = tempfile::TempDir::with_prefix("gnupg-")?;
         let gpg = peers::gpg()?;
         Ok(Self { home, gpg })
@@ -29,7 +29,7 @@ impl GnuPg {
     }
 
     /// A new key pair for `name`; its fingerprint. Without a passphrase unless one is given.
-    fn generate(&self, name: &str, passphrase: &str) -> Result<String> {
+    pub(super) fn generate(&self, name: &str, passphrase: &str) -> Result<String> {
         let protection = match passphrase {
             "" => "%no-protection".to_owned(),
             passphrase => format!("Passphrase: {passphrase}"),
@@ -53,7 +53,7 @@ impl GnuPg {
             .to_owned())
     }
 
-    fn key(&self, fingerprint: String) -> Key {
+    pub(super) fn key(&self, fingerprint: String) -> Key {
         Key {
             flag: "--pgp",
             recipient: fingerprint,

@@ -562,3 +562,118 @@ async fn hold(mut stream: TcpStream) {
     let mut buffer = [0; 1024];
     while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
 }
+
+/// CC-07: a client that goes away is in the record, and the next one is served.
+#[tokio::test]
+async fn who_goes_away_is_recorded() {
+    let running = Running::start(Bounds::default());
+    let gone = running.client();
+    let short = Duration::from_millis(100);
+    let key = pgp("slow");
+    assert!(timeout(short, gone.unwrap(&key, "slow:x")).await.is_err());
+    drop(gone);
+    for _ in 0..1000 {
+        if running.told.seen() == ["decrypt slow abandoned"] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(running.told.seen(), ["decrypt slow abandoned"]);
+    assert!(running.client().unwrap(&key, "slow:x").await.is_ok());
+}
+
+/// A service that answers every request with these headers and this body.
+fn answering(
+    folder: &tempfile::TempDir,
+    status: u16,
+    headers: &[(&'static str, &str)],
+    body: Vec<u8>,
+) -> Endpoint {
+    let path = folder.path().join("s");
+    let endpoint = Endpoint::parse(&format!("unix://{}", path.display())).expect("an address");
+    let listener = tokio::net::UnixListener::bind(path).expect("bound");
+    let mut answer = http::Response::builder().status(status);
+    for (name, value) in headers {
+        answer = answer.header(*name, *value);
+    }
+    let answer = answer
+        .body(http_body_util::Full::new(hyper::body::Bytes::from(body)))
+        .expect("an answer");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            let service = hyper::service::service_fn(move |_| {
+                let answer = answer.clone();
+                async move { Ok::<_, std::convert::Infallible>(answer) }
+            });
+            let executor = hyper_util::rt::TokioExecutor::new();
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            let connection = hyper::server::conn::http2::Builder::new(executor);
+            tokio::spawn(connection.serve_connection(stream, service));
+        }
+    });
+    endpoint
+}
+
+/// NW-04, NW-08: nothing is taken for an answer that is none, and nothing is read that is too long for one.
+#[tokio::test]
+async fn answers_that_are_none_are_refused() {
+    let grpc = ("content-type", "application/grpc");
+    let frame = |length: u32, body: &[u8]| [&[0], &length.to_be_bytes()[..], body].concat();
+    let whole = frame(5, b"\x0a\x03key");
+    let long = frame(5 << 20, &vec![0; 5 << 20]);
+    let huge = frame(u32::MAX, b"x");
+    let told = ("grpc-message", "one%1b[2J%0atwo");
+    for (what, status, headers, body, words) in [
+        (
+            "an error page",
+            502,
+            &[("content-type", "text/html")][..],
+            b"canary".to_vec(),
+            "",
+        ),
+        ("nothing", 200, &[grpc], Vec::new(), ""),
+        ("half a message", 200, &[grpc], whole[..8].to_vec(), ""),
+        ("half a frame", 200, &[grpc], whole[..3].to_vec(), ""),
+        (
+            "no message of ours",
+            200,
+            &[grpc],
+            frame(1, b"\xff"),
+            "could not do it",
+        ),
+        ("a long message", 200, &[grpc], long, "could not do it"),
+        ("a huge message", 200, &[grpc], huge, "could not do it"),
+        ("no plaintext", 200, &[grpc, ("grpc-status", "0")], Vec::new(), ""),
+        (
+            "a refusal",
+            200,
+            &[grpc, ("grpc-status", "2"), told],
+            Vec::new(),
+            "could not do it: one\u{1b}[2J",
+        ),
+        (
+            "an unknown status",
+            200,
+            &[grpc, ("grpc-status", "99")],
+            Vec::new(),
+            "could not do it",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let endpoint = answering(&folder, status, headers, body);
+        let client = KeyService::new(endpoint, None, Network::default());
+        let error = client.unwrap(&pgp("a"), "a:x").await.map(drop).expect_err(what);
+        let text = error.to_string();
+        assert!(
+            text.contains(words) && text.contains("the key service at unix://"),
+            "{what}: {text}"
+        );
+        assert!(
+            !text.contains("canary") && !text.contains("two"),
+            "{what}: {text}"
+        );
+        // The same for what would be written into a file.
+        assert!(client.wrap(&pgp("a"), b"x").await.is_err(), "{what}");
+    }
+}

@@ -677,3 +677,59 @@ async fn answers_that_are_none_are_refused() {
         assert!(client.wrap(&pgp("a"), b"x").await.is_err(), "{what}");
     }
 }
+
+/// A service whose connections break with their second request, which is the harshest way to end one.
+#[tokio::test]
+async fn a_request_that_found_its_connection_broken_is_made_again() {
+    use http_body_util::BodyExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s");
+    let endpoint = Endpoint::parse(&format!("unix://{}", path.display())).expect("an address");
+    let listener = tokio::net::UnixListener::bind(path).expect("bound");
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let (requests, second) = (
+                Arc::new(AtomicUsize::new(0)),
+                Arc::new(tokio::sync::Notify::new()),
+            );
+            let breaks = second.clone();
+            let service = hyper::service::service_fn(move |_| {
+                if requests.fetch_add(1, Ordering::SeqCst) == 1 {
+                    second.notify_one();
+                }
+                let body =
+                    http_body_util::Full::new(hyper::body::Bytes::from_static(b"\0\0\0\0\x03\x0a\x01x"));
+                let mut status = http::HeaderMap::new();
+                status.insert("grpc-status", http::HeaderValue::from_static("0"));
+                let body = body.with_trailers(std::future::ready(Some(Ok(status))));
+                let answer = http::Response::builder().header("content-type", "application/grpc");
+                let hangs = requests.load(Ordering::SeqCst) > 1;
+                async move {
+                    if hangs {
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<_, http::Error>(answer.body(body)?)
+                }
+            });
+            let executor = hyper_util::rt::TokioExecutor::new();
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            let connection =
+                hyper::server::conn::http2::Builder::new(executor).serve_connection(stream, service);
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = connection => {}
+                    () = breaks.notified() => {}
+                }
+            });
+        }
+    });
+    let client = KeyService::new(endpoint, None, Network::default());
+    for _ in 0..3 {
+        let plaintext = client.unwrap(&pgp("a"), "a:x").await.expect("asked again");
+        assert_eq!(plaintext.expose(), b"x");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
+}

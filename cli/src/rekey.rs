@@ -94,12 +94,31 @@ pub(crate) fn groups_of_file(
 /// New keys go to the first group, others leave every group.
 pub(crate) fn change(groups: &mut [Vec<MasterKey>], added: &[MasterKey], removed: &[MasterKey]) {
     if let Some(first) = groups.first_mut() {
-        let new = added.iter().filter(|key| !first.contains(key)).cloned();
+        let gone = |key: &MasterKey| removed.iter().any(|gone| gone.names(key));
+        let there = |new: &MasterKey| first.iter().any(|key| new.names(key) && !gone(key));
+        let new = added.iter().filter(|key| !there(key)).cloned();
         first.extend(new.collect::<Vec<_>>());
     }
     for group in groups {
-        group.retain(|key| !removed.contains(key));
+        group.retain(|key| !removed.iter().any(|gone| gone.names(key)));
     }
+}
+
+/// The keys of a rule, those that name no version with the one that the file has.
+pub(crate) fn as_in_file(metadata: &Metadata, groups: Vec<Vec<MasterKey>>) -> Vec<Vec<MasterKey>> {
+    let present = |number: usize, named: &MasterKey| {
+        let mut keys = metadata
+            .groups
+            .get(number)?
+            .iter()
+            .filter_map(KeyEntry::master_key);
+        keys.find(|key| named.names(key)).cloned()
+    };
+    let group = |(number, group): (usize, Vec<MasterKey>)| {
+        let keys = group.into_iter();
+        keys.map(|key| present(number, &key).unwrap_or(key)).collect()
+    };
+    groups.into_iter().enumerate().map(group).collect()
 }
 
 /// The metadata of a file with the new data key `key`, wrapped for `groups`.
@@ -204,5 +223,33 @@ mod tests {
                 "groups needed to open the file: 2 -> 1"
             ]
         );
+    }
+
+    fn azure(version: &str) -> MasterKey {
+        MasterKey::AzureKeyVault {
+            vault_url: "https://v".to_owned(),
+            name: "n".to_owned(),
+            version: version.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_key_without_version_is_the_one_that_the_file_has() {
+        let entry = |key| sops::KeyEntry::new(key, String::new(), String::new());
+        let file = vec![vec![entry(azure("1"))], vec![entry(age("a"))]];
+        let file = Metadata::new(file, sops::Rules::default(), String::new(), String::new());
+        let rule = vec![vec![azure(""), age("b")], vec![azure("")]];
+        let kept = as_in_file(&file, rule);
+        assert_eq!(kept, [vec![azure("1"), age("b")], vec![azure("")]]);
+        let changed = |added: MasterKey, removed: MasterKey| {
+            let mut groups = vec![vec![azure("1"), age("a")]];
+            change(&mut groups, &[added], &[removed]);
+            groups.remove(0)
+        };
+        assert_eq!(changed(azure(""), age("a")), [azure("1")]);
+        assert_eq!(changed(age("b"), azure("")), [age("a"), age("b")]);
+        assert_eq!(changed(azure(""), azure("1")), [age("a"), azure("")]);
+        assert_eq!(changed(azure("2"), azure("1")), [age("a"), azure("2")]);
+        assert_eq!(changed(age("a"), age("a")), [azure("1")]);
     }
 }

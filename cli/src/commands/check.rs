@@ -136,12 +136,13 @@ fn recipients(path: &Path, metadata: &sops::Metadata, rule: &sops::config::Creat
         .collect();
     for key in listed
         .iter()
-        .filter(|key| !rule.keys().any(|named| named == **key))
+        .filter(|key| !rule.keys().any(|named| named.names(key)))
     {
         let text = format!("the file lists a recipient that the policy does not name: {key}");
         errors.push(Error::new(Code::Conflict, text).file(path));
     }
-    for key in rule.keys().filter(|named| !listed.contains(named)) {
+    let lacking = |named: &&sops::MasterKey| !listed.iter().any(|key| named.names(key));
+    for key in rule.keys().filter(lacking) {
         let text = format!("the policy names a recipient that the file does not list: {key}");
         errors.push(Error::new(Code::Conflict, text).file(path));
     }

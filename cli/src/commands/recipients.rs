@@ -113,6 +113,6 @@ impl<'a> Named<'a> {
 
     fn holds(&self, key: &MasterKey) -> bool {
         let mut keys = self.rule.iter().flat_map(CreationRule::keys).chain(self.added);
-        keys.any(|named| named == key) || self.accepted.contains(&key.to_string())
+        keys.any(|named| named.names(key)) || self.accepted.contains(&key.to_string())
     }
 }

@@ -8,7 +8,7 @@ use sops::MasterKey;
 use crate::args::InputFormat;
 use crate::error::{Code, Error, Result};
 use crate::files::Target;
-use crate::rekey::{changes, name, rekeyed};
+use crate::rekey::{as_in_file, changes, name, rekeyed};
 use crate::walk::{Walk, is_document};
 use crate::workbench::Workbench;
 
@@ -125,15 +125,16 @@ impl UpdateKeys {
             .hint("add a rule whose path_regex matches it to .sops.yaml"));
         };
         let threshold = (rule.shamir_threshold > 0).then_some(rule.shamir_threshold);
+        let groups = as_in_file(&file.metadata, rule.groups);
         Ok(Some(Plan {
-            changes: changes(&file.metadata, &rule.groups, threshold),
+            changes: changes(&file.metadata, &groups, threshold),
             present: file
                 .metadata
                 .groups
                 .iter()
                 .map(|group| group.iter().map(name).collect())
                 .collect(),
-            groups: rule.groups,
+            groups,
             threshold,
         }))
     }

@@ -61,8 +61,9 @@ impl Keyring {
     /// # Errors
     /// See [`ProviderError`].
     pub async fn wrap_one(&self, key: &MasterKey, plaintext: &SecretBytes) -> Result<String, ProviderError> {
-        self.wrap_for(key, plaintext)
-            .await
+        let wrapped = self.wrap_for(key, plaintext).await;
+        wrapped
+            .map(|(_, enc)| enc)
             .map_err(|failures| last(failures, key))
     }
 
@@ -97,11 +98,16 @@ impl Keyring {
         Err(or_no_provider(failures, key))
     }
 
-    async fn wrap_for(&self, key: &MasterKey, plaintext: &SecretBytes) -> Result<String, Vec<ProviderError>> {
+    /// The wrapped `plaintext`, and the key as it is to stand beside it.
+    async fn wrap_for(
+        &self,
+        key: &MasterKey,
+        plaintext: &SecretBytes,
+    ) -> Result<(MasterKey, String), Vec<ProviderError>> {
         let mut failures = Vec::new();
         for provider in self.providers.iter().filter(|provider| provider.handles(key)) {
-            match provider.wrap(key, plaintext.expose()).await {
-                Ok(enc) => return Ok(enc),
+            match wrap_with(provider.as_ref(), key, plaintext).await {
+                Ok(wrapped) => return Ok(wrapped),
                 Err(error) => failures.push(error),
             }
         }
@@ -118,6 +124,19 @@ fn or_no_provider(failures: Vec<ProviderError>, key: &MasterKey) -> Vec<Provider
         true => vec![no_provider(key)],
         false => failures,
     }
+}
+
+async fn wrap_with(
+    provider: &dyn KeyProvider,
+    key: &MasterKey,
+    plaintext: &SecretBytes,
+) -> Result<(MasterKey, String), ProviderError> {
+    let key = match provider.pin(key) {
+        Some(pinned) => pinned.await?,
+        None => key.clone(),
+    };
+    let enc = provider.wrap(&key, plaintext.expose()).await?;
+    Ok((key, enc))
 }
 
 fn no_provider(key: &MasterKey) -> ProviderError {

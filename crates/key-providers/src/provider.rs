@@ -23,6 +23,12 @@ pub trait KeyProvider: Send + Sync {
     /// Whether `key` is of a kind that this provider works with.
     fn handles(&self, key: &MasterKey) -> bool;
 
+    /// What `key` is to be called in a file, if that is more than was given: a key without version, where versions are
+    /// told apart, is pinned to the current one before it wraps anything. `None` if there is nothing to add.
+    fn pin<'a>(&'a self, _key: &'a MasterKey) -> Option<Answer<'a, MasterKey>> {
+        None
+    }
+
     /// Wraps `plaintext`; the answer is the text of the `enc` field.
     fn wrap<'a>(&'a self, key: &'a MasterKey, plaintext: &'a [u8]) -> Answer<'a, String>;
 

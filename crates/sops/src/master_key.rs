@@ -147,6 +147,26 @@ impl MasterKey {
         }
     }
 
+    /// Whether `self`, as a rule or a flag has it, names `key`, as a file has it: the same one, or any version of it if no
+    /// version was asked for.
+    pub fn names(&self, key: &Self) -> bool {
+        match (self, key) {
+            (
+                Self::AzureKeyVault {
+                    vault_url,
+                    name,
+                    version,
+                },
+                Self::AzureKeyVault {
+                    vault_url: url,
+                    name: other,
+                    ..
+                },
+            ) if version.is_empty() => (vault_url, name) == (url, other),
+            _ => self == key,
+        }
+    }
+
     /// Reads one key from the text that flags, environment and rules use for its kind. Blanks around it do
     /// not count, nor those inside a fingerprint, an ARN or a resource name.
     pub fn parse(kind: KeyKind, text: &str) -> Result<Self, KeyError> {

@@ -124,10 +124,13 @@ impl Applied {
             let keys = || rule.creation.keys();
             rule.removed = listed
                 .iter()
-                .filter(|key| !keys().any(|named| named == **key))
+                .filter(|key| !keys().any(|named| named.names(key)))
                 .map(|key| (*key).clone())
                 .collect();
-            rule.added = keys().filter(|named| !listed.contains(named)).cloned().collect();
+            rule.added = keys()
+                .filter(|named| !listed.iter().any(|key| named.names(key)))
+                .cloned()
+                .collect();
         }
         rule.other_selection = document.format() != document::Format::Binary
             && with_default(&rule.creation.rules) != with_default(&metadata.rules);

@@ -71,6 +71,16 @@ impl KeyProvider for Arc<Scripted> {
         matches!(key, MasterKey::Pgp { .. })
     }
 
+    fn pin<'a>(&'a self, key: &'a MasterKey) -> Option<Answer<'a, MasterKey>> {
+        match key.to_string().as_str() {
+            "open" => Some(Box::pin(async { Ok(pgp("pinned")) })),
+            "unknown" => Some(Box::pin(async {
+                Err(ProviderError::NotUsable("there is none".to_owned()))
+            })),
+            _ => None,
+        }
+    }
+
     fn wrap<'a>(&'a self, key: &'a MasterKey, plaintext: &'a [u8]) -> Answer<'a, String> {
         Box::pin(async move {
             match key.to_string().as_str() {
@@ -240,7 +250,7 @@ async fn one_bad_share_of_three_is_outvoted_and_its_group_named() {
         }
         for (case, share) in cases.into_iter().enumerate() {
             let mut metadata = good.clone();
-            metadata.groups[bad][0].enc = keyring.wrap_for(key, &SecretBytes::new(share)).await.unwrap();
+            metadata.groups[bad][0].enc = keyring.wrap_for(key, &SecretBytes::new(share)).await.unwrap().1;
             let opened = keyring
                 .unwrap(&metadata, &DEFAULT_ORDER, &is([7; 32]))
                 .await
@@ -253,6 +263,23 @@ async fn one_bad_share_of_three_is_outvoted_and_its_group_named() {
 }
 
 #[tokio::test]
+async fn a_key_stands_in_a_file_as_its_provider_pins_it() {
+    let keyring = Keyring::new(vec![Box::new(Arc::new(Scripted::default()))]);
+    let key = DataKey::new([7; 32]);
+    let groups = [vec![pgp("open"), pgp("AB")]];
+    let metadata = wrapped(&keyring, &groups, None, &key).await;
+    let names: Vec<_> = metadata.groups[0]
+        .iter()
+        .map(|entry| entry.master_key().unwrap().to_string())
+        .collect();
+    assert_eq!(names, ["pinned", "AB"]);
+    let none = [vec![pgp("unknown")]];
+    let failure = keyring.wrap(&none, None, &key, NOW, &mut |_| Ok(())).await;
+    let failure = failure.unwrap_err().to_string();
+    assert!(failure.contains("there is none"), "{failure}");
+}
+
+#[tokio::test]
 async fn without_a_quorum_of_good_shares_it_is_128() {
     let (keys, identities) = people(3);
     let keyring = age_keyring(&identities);
@@ -261,7 +288,8 @@ async fn without_a_quorum_of_good_shares_it_is_128() {
     metadata.groups[1][0].enc = keyring
         .wrap_for(&keys[1], &SecretBytes::new(vec![1; 32]))
         .await
-        .unwrap();
+        .unwrap()
+        .1;
     let failure = keyring
         .unwrap(&metadata, &DEFAULT_ORDER, &is([7; 32]))
         .await
@@ -316,7 +344,8 @@ async fn groups_behave_the_same_when_the_check_accepts_nothing() {
     metadata.groups[0][0].enc = keyring
         .wrap_for(&keys[0], &SecretBytes::new(share))
         .await
-        .unwrap();
+        .unwrap()
+        .1;
     let failure = keyring
         .unwrap(&metadata, &DEFAULT_ORDER, &|_| false)
         .await

@@ -57,7 +57,7 @@ impl Keyring {
             .zip(shares)
             .flat_map(|(group, share)| group.iter().map(move |key| (key, share)));
         let mut race = Race::new(jobs.map(|(key, share)| self.wrap_for(key, share)));
-        let mut results: Vec<Option<Result<String, Vec<ProviderError>>>> = Vec::new();
+        let mut results: Vec<Option<Result<(MasterKey, String), Vec<ProviderError>>>> = Vec::new();
         results.resize_with(groups.iter().map(Vec::len).sum(), || None);
         loop {
             let batch = race.batch().await;
@@ -77,7 +77,7 @@ impl Keyring {
             let mut keys = Vec::new();
             for (key, result) in group.iter().zip(results.by_ref()) {
                 match result {
-                    Ok(enc) => entries.push(KeyEntry::new(key.clone(), now.to_owned(), enc)),
+                    Ok((key, enc)) => entries.push(KeyEntry::new(key, now.to_owned(), enc)),
                     Err(errors) => keys.extend(errors.into_iter().map(|error| KeyFailure {
                         kind: key.kind().to_owned(),
                         name: key.to_string(),

@@ -150,6 +150,17 @@ fn a_list_skips_empty_parts_and_keeps_the_order() {
 }
 
 #[test]
+fn a_key_without_version_names_every_version_of_it() {
+    let key = |text: &str| MasterKey::parse(KeyKind::AzureKeyVault, text).unwrap();
+    let (open, one) = (key("https://v/keys/n"), key("https://v/keys/n/1"));
+    assert!(open.names(&one) && open.names(&open) && one.names(&one));
+    assert!(!one.names(&open) && !one.names(&key("https://v/keys/n/2")));
+    assert!(!open.names(&key("https://v/keys/m/1")) && !open.names(&key("https://w/keys/n/1")));
+    let age = |recipient: &str| MasterKey::parse(KeyKind::Age, recipient).unwrap();
+    assert!(age("age1a").names(&age("age1a")) && !age("age1a").names(&age("age1b")));
+}
+
+#[test]
 fn aws_keys_take_the_shared_context_and_profile() {
     let arn = "arn:aws:kms:eu-west-1:123456789012:key/abc";
     let context = MasterKey::parse_context("b:x,a:y").unwrap();

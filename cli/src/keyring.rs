@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use key_providers::age::{AgeProvider, AgeSources};
 use key_providers::aws_kms::{AwsKms, AwsSources};
+use key_providers::azure_kv::{AzureKeyVault, AzureSources};
+use key_providers::gcp_kms::{GcpKms, GcpSources};
 use key_providers::pgp::{Gpg, PgpProvider};
 use key_providers::vault_transit::{VaultSources, VaultTransit};
 use key_providers::{Keyring, Network, Prompt};
@@ -28,11 +30,15 @@ pub(crate) fn from_env(manner: Manner) -> Keyring {
     let host = rustix::system::uname();
     let aws = AwsSources::from_env(&variable, &host.nodename().to_string_lossy());
     let vault = VaultSources::from_env(&variable, home.as_deref());
+    let gcp = GcpSources::from_env(&variable, home.as_deref());
+    let azure = AzureSources::from_env(&variable);
     let network = Network::default();
     Keyring::new(vec![
         Box::new(AgeProvider::new(age).asking(Arc::new(Terminal(manner)))),
         Box::new(PgpProvider::new(gpg)),
         Box::new(AwsKms::new(aws, network.clone())),
+        Box::new(GcpKms::new(gcp, network.clone())),
+        Box::new(AzureKeyVault::new(azure, network.clone())),
         Box::new(VaultTransit::new(vault, network)),
     ])
 }

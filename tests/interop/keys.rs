@@ -4,6 +4,8 @@
 
 mod age;
 mod aws;
+mod azure;
+mod gcp;
 mod pgp;
 mod service;
 mod vault;
@@ -54,6 +56,11 @@ fn seal() -> PathBuf {
 
 /// Both directions between `seal` and `other`, and that nobody opens anything without the key.
 fn both_ways(scene: &Scene, key: &Key, other: PathBuf) -> Result {
+    exchange(scene, key, &[], other)
+}
+
+/// As [`both_ways`], for a kind of key whose service is there for somebody without the key, too.
+fn exchange(scene: &Scene, key: &Key, stranger: &[(OsString, OsString)], other: PathBuf) -> Result {
     scene.write("plain.json", PLAIN)?;
     std::fs::remove_file(scene.path(".sops.yaml")).ok();
     for (from, to) in [(seal(), other.clone()), (other, seal())] {
@@ -64,7 +71,11 @@ fn both_ways(scene: &Scene, key: &Key, other: PathBuf) -> Result {
         if opened.stdout != PLAIN {
             return Err(format!("{}: {}: {}", key.recipient, to.display(), ended(&opened)).into());
         }
-        let stranger = program(scene, seal(), None)?.run(["decrypt", "sealed.json"])?;
+        let mut nobody = program(scene, seal(), None)?;
+        for (name, value) in stranger {
+            nobody = nobody.env(name, value);
+        }
+        let stranger = nobody.run(["decrypt", "sealed.json"])?;
         if stranger.code != Some(128) || !stranger.stdout.is_empty() {
             return Err(format!("{}: without the key: {}", key.recipient, ended(&stranger)).into());
         }

@@ -35,6 +35,22 @@ pub(crate) struct ChangeArgs {
     #[arg(long, value_name = "ARNS")]
     rm_kms: Vec<String>,
 
+    /// Keys of Google Cloud KMS to add, with commas between them
+    #[arg(long, value_name = "IDS")]
+    add_gcp_kms: Vec<String>,
+
+    /// Keys of Google Cloud KMS to remove, with commas between them
+    #[arg(long, value_name = "IDS")]
+    rm_gcp_kms: Vec<String>,
+
+    /// Keys of Azure Key Vault to add, with commas between them
+    #[arg(long, value_name = "URLS")]
+    add_azure_kv: Vec<String>,
+
+    /// Keys of Azure Key Vault to remove, with commas between them; every version of those without one
+    #[arg(long, value_name = "URLS")]
+    rm_azure_kv: Vec<String>,
+
     /// Transit keys of Vault or OpenBao to add, with commas between them
     #[arg(long, value_name = "URIS")]
     add_hc_vault_transit: Vec<String>,
@@ -57,6 +73,8 @@ impl ChangeArgs {
             (KeyKind::Age, &self.add_age),
             (KeyKind::Pgp, &self.add_pgp),
             (KeyKind::AwsKms, &self.add_kms),
+            (KeyKind::GcpKms, &self.add_gcp_kms),
+            (KeyKind::AzureKeyVault, &self.add_azure_kv),
             (KeyKind::VaultTransit, &self.add_hc_vault_transit),
         ])?)
     }
@@ -70,6 +88,8 @@ impl ChangeArgs {
             (KeyKind::Age, &self.rm_age),
             (KeyKind::Pgp, &self.rm_pgp),
             (KeyKind::AwsKms, &self.rm_kms),
+            (KeyKind::GcpKms, &self.rm_gcp_kms),
+            (KeyKind::AzureKeyVault, &self.rm_azure_kv),
             (KeyKind::VaultTransit, &self.rm_hc_vault_transit),
         ])?)
     }

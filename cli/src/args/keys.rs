@@ -40,6 +40,19 @@ pub(crate) struct KeyArgs {
     )]
     kms: Vec<String>,
 
+    /// Keys of Google Cloud KMS, such as projects/P/locations/L/keyRings/R/cryptoKeys/K, with commas between them
+    #[arg(long, value_name = "IDS", env = "SOPS_GCP_KMS_IDS", hide_env_values = true)]
+    gcp_kms: Vec<String>,
+
+    /// Keys of Azure Key Vault, such as https://VAULT.vault.azure.net/keys/NAME[/VERSION], with commas between them
+    #[arg(
+        long,
+        value_name = "URLS",
+        env = "SOPS_AZURE_KEYVAULT_URLS",
+        hide_env_values = true
+    )]
+    azure_kv: Vec<String>,
+
     /// Keys of the transit engine of Vault or OpenBao, such as https://HOST/v1/transit/keys/NAME, with commas between
     /// them
     #[arg(long, value_name = "URIS", env = "SOPS_VAULT_URIS", hide_env_values = true)]
@@ -59,6 +72,8 @@ impl KeyArgs {
             (KeyKind::Age, &self.age),
             (KeyKind::Pgp, &self.pgp),
             (KeyKind::AwsKms, &self.kms),
+            (KeyKind::GcpKms, &self.gcp_kms),
+            (KeyKind::AzureKeyVault, &self.azure_kv),
             (KeyKind::VaultTransit, &self.hc_vault_transit),
         ])?;
         self.aws.on(keys)

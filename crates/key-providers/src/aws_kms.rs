@@ -132,7 +132,7 @@ impl KeyProvider for AwsKms {
         Box::pin(async move {
             let key = self.locate(key)?;
             let plaintext = SecretBytes::copy_from(plaintext);
-            self.network.run(key.encrypt(plaintext)).await
+            self.network.run(&key.server(), key.encrypt(plaintext)).await
         })
     }
 
@@ -141,12 +141,18 @@ impl KeyProvider for AwsKms {
             let key = self.locate(key)?;
             let wrapped = BASE64_STANDARD.decode(enc.trim());
             let wrapped = wrapped.map_err(|_| ProviderError::Damaged("it is not base64".to_owned()))?;
-            self.network.run(key.decrypt(wrapped)).await
+            self.network.run(&key.server(), key.decrypt(wrapped)).await
         })
     }
 }
 
 impl Located {
+    /// What is left alone for a while if it does not answer.
+    fn server(&self) -> String {
+        let at = self.sources.kms_address.as_deref().unwrap_or_default();
+        format!("kms {} {at}", self.door.place.region)
+    }
+
     async fn encrypt(self, plaintext: SecretBytes) -> Result<String, ProviderError> {
         let deadline = Instant::now() + self.sources.total;
         let client = self.door.open(&self.sources, deadline).await?;

@@ -14,23 +14,29 @@
 pub mod age;
 #[cfg(feature = "aws")]
 pub mod aws_kms;
+#[cfg(feature = "azure")]
+pub mod azure_kv;
+#[cfg(feature = "gcp")]
+pub mod gcp_kms;
 #[cfg(feature = "key-service")]
 pub mod key_service;
 mod keyring;
-#[cfg(any(feature = "aws", feature = "key-service", feature = "vault"))]
+#[cfg(feature = "network")]
 mod network;
 pub mod pgp;
 mod process;
 mod prompt;
 mod provider;
 mod race;
+#[cfg(any(feature = "azure", feature = "gcp"))]
+mod rest;
 #[cfg(feature = "vault")]
 pub mod vault_transit;
 
 pub use keyring::{
     DEFAULT_ORDER, GroupFailure, KeyFailure, Keyring, Opened, UnwrapFailure, WrapFailure, Wrapped,
 };
-#[cfg(any(feature = "aws", feature = "key-service", feature = "vault"))]
+#[cfg(feature = "network")]
 pub use network::Network;
 pub use process::{KEY_VARIABLES, find_program, split_words};
 pub use prompt::{Nobody, Prompt};

@@ -6,6 +6,7 @@
 mod cli;
 mod ground;
 mod input;
+mod keys;
 mod measure;
 mod row;
 mod sops;
@@ -38,6 +39,11 @@ fn benches() -> Vec<Bench> {
             "cli",
             "commands that change files or start programs, against released SOPS",
             cli::run,
+        ),
+        (
+            "keys",
+            "keys that lie with AWS KMS and Vault, behind a slow network, against released SOPS",
+            keys::run,
         ),
     ]
 }

@@ -12,8 +12,11 @@
 //! Nothing here skips. A peer that is missing is an error, [`peers::Missing`], whose text is the line that installs it;
 //! a test passes it on and fails.
 
+pub mod azure_stub;
 pub mod canary;
+pub mod cloud;
 pub mod corpus;
+pub mod gcp_stub;
 pub mod generate;
 pub mod keys;
 pub mod moto;

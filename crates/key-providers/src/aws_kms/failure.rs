@@ -36,7 +36,7 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn of(error: ProviderError) -> Self {
         Self {
-            passing: matches!(error, ProviderError::Unavailable(_)),
+            passing: matches!(error, ProviderError::Unavailable(_) | ProviderError::Unreachable(_)),
             text: error.to_string(),
         }
     }
@@ -67,7 +67,7 @@ impl Call<'_> {
 
     /// There was no answer within the time for all attempts.
     pub(super) fn too_long(&self) -> ProviderError {
-        ProviderError::Unavailable(format!(
+        ProviderError::Unreachable(format!(
             "{} did not answer within {}",
             self.server(),
             seconds(self.total)
@@ -88,12 +88,12 @@ impl Call<'_> {
             SdkError::TimeoutError(_) => self.too_long(),
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
                 Some(error) if error.is_timeout() => self.too_long(),
-                Some(error) => ProviderError::Unavailable(format!(
+                Some(error) => ProviderError::Unreachable(format!(
                     "{} cannot be reached: {}",
                     self.server(),
                     root(error)
                 )),
-                None => ProviderError::Unavailable(format!("{} cannot be reached", self.server())),
+                None => ProviderError::Unreachable(format!("{} cannot be reached", self.server())),
             },
             SdkError::ServiceError(answer) => {
                 self.refused(answer.err().code(), answer.raw().status().as_u16())

@@ -123,12 +123,12 @@ impl KeyService {
         Q: Message + Send + Sync + 'static,
         R: Message + Default + Send + Sync + 'static,
     {
-        let remote = self.remote.clone();
+        let (server, remote) = (self.remote.endpoint.to_string(), self.remote.clone());
         let call = async move {
             let answer = remote.call(path, &request).await;
             answer.map_err(|failure| remote.told(&failure, shows_message))
         };
-        self.network.run(call).await
+        self.network.run(&server, call).await
     }
 }
 
@@ -275,14 +275,14 @@ impl Remote {
     fn told(&self, failure: &Failure, shows_message: bool) -> ProviderError {
         let (endpoint, status) = match failure {
             Failure::Unreachable(reason) => {
-                return ProviderError::Unavailable(format!(
+                return ProviderError::Unreachable(format!(
                     "the key service at {} cannot be reached: {reason}",
                     self.endpoint
                 ));
             }
             Failure::Broken => return self.unusable("the connection to it broke"),
             Failure::Timeout(after) => {
-                return ProviderError::Unavailable(format!(
+                return ProviderError::Unreachable(format!(
                     "the key service at {} did not answer within {} s",
                     self.endpoint,
                     after.as_secs()

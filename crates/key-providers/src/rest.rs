@@ -1,0 +1,378 @@
+//! Small requests to the web services of clouds, with bounds: on time, on the size of an answer, on where it leads, on how
+//! often it is asked again.
+//!
+//! Two calls of a key service and a handful of token endpoints need no more. The clouds' own client libraries were looked
+//! at and left out: google-cloud-auth 1.18 follows redirects with the secret it exchanges, has no limit on the time of most
+//! of its requests nor on the size of answers, and reads the process's environment; azure_identity 1.0 quotes answers in
+//! its errors and reads the environment too. Together with what they need they are three dozen crates.
+
+mod tokens;
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode};
+use secret::SecretBytes;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::provider::ProviderError;
+
+pub(crate) use tokens::{Token, Tokens};
+
+/// No answer that is wanted is larger.
+const LARGEST: usize = 4 << 20;
+/// The first pause; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// No pause is longer, whatever a server asks for: somebody waits.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a request may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Until there is a connection.
+    pub(crate) connect: Duration,
+    /// Until the answer has ended.
+    pub(crate) total: Duration,
+    /// How often it is made at most.
+    pub(crate) attempts: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            total: Duration::from_secs(30),
+            attempts: 4,
+        }
+    }
+}
+
+/// One pool of connections.
+pub(crate) struct Rest {
+    http: reqwest::Client,
+    bounds: Bounds,
+}
+
+/// A request that can be made again.
+pub(crate) struct Request {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: SecretBytes,
+}
+
+/// An answer that is not a failure of the server: it did what was asked, or says what is wrong with it.
+pub(crate) struct Reply {
+    /// Who answered.
+    pub(crate) host: String,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: SecretBytes,
+}
+
+/// Why there is no answer. Holds no body.
+enum Fault {
+    /// A failure of the server that asking again may mend, and how long it wants to be left alone.
+    Passing(String, Option<Duration>),
+    /// No answer; how often to ask at most.
+    Lost(String, u32),
+    /// One that it does not.
+    Lasting(String),
+}
+
+impl Rest {
+    /// For services in the network.
+    ///
+    /// # Errors
+    /// [`ProviderError::NotUsable`] if the system's certificates cannot be used.
+    pub(crate) fn new(bounds: Bounds) -> Result<Self, ProviderError> {
+        Self::build(bounds, |builder| builder)
+    }
+
+    /// For the metadata service of the machine: never through a proxy, asked once, and not waited for where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn of_this_machine() -> Result<Self, ProviderError> {
+        let bounds = Bounds {
+            connect: Duration::from_secs(1),
+            total: Duration::from_secs(10),
+            attempts: 2,
+        };
+        Self::build(bounds, |builder| builder.no_proxy().tls_certs_only(Vec::new()))
+    }
+
+    fn build(
+        bounds: Bounds,
+        change: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, ProviderError> {
+        // An error means that it was done before.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let builder = reqwest::Client::builder()
+            .tls_backend_rustls()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(bounds.connect)
+            .timeout(bounds.total)
+            .referer(false);
+        let http = change(builder).build().map_err(|_| {
+            ProviderError::NotUsable("the certificates or proxies of this system cannot be used".to_owned())
+        })?;
+        Ok(Self { http, bounds })
+    }
+
+    /// Asks, and again after a pause where that may help.
+    ///
+    /// # Errors
+    /// [`ProviderError::Unreachable`] if there is no answer, [`ProviderError::Unavailable`] for one of a server in trouble;
+    /// [`ProviderError::NotUsable`] for a certificate that is not trusted and a redirect.
+    pub(crate) async fn ask(&self, request: &Request) -> Result<Reply, ProviderError> {
+        let mut number = 0;
+        loop {
+            let (error, most, wanted) = match self.once(request).await {
+                Ok(reply) => return Ok(reply),
+                Err(Fault::Lasting(text)) => return Err(ProviderError::NotUsable(text)),
+                Err(Fault::Passing(text, wanted)) => (ProviderError::Unavailable(text), u32::MAX, wanted),
+                Err(Fault::Lost(text, most)) => (ProviderError::Unreachable(text), most, None),
+            };
+            number += 1;
+            if number >= self.bounds.attempts.min(most) {
+                return Err(error);
+            }
+            tokio::time::sleep(pause(number, wanted, chance())).await;
+        }
+    }
+
+    async fn once(&self, request: &Request) -> Result<Reply, Fault> {
+        let host = request.host();
+        let lost = |error: reqwest::Error| self.lost(&host, &error);
+        let mut answer = self
+            .http
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .body(request.body.expose().to_vec())
+            .send()
+            .await
+            .map_err(lost)?;
+        let mut body = SecretBytes::default();
+        while let Some(part) = answer.chunk().await.map_err(lost)? {
+            if body.len() + part.len() > LARGEST {
+                return Err(Fault::Lasting(format!(
+                    "the answer of {host} has more than 4 MiB"
+                )));
+            }
+            body.expose_mut().extend_from_slice(&part);
+        }
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        match status {
+            status if status.is_redirection() => {
+                let text = format!("{host} answers with a redirect, which is not followed");
+                Err(Fault::Lasting(text))
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                let text = format!("{host} takes no more requests for now (throttled)");
+                Err(Fault::Passing(text, retry_after(&headers)))
+            }
+            status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                let text = format!("{host} failed with status {}", status.as_u16());
+                Err(Fault::Passing(text, retry_after(&headers)))
+            }
+            _ => Ok(Reply {
+                host,
+                status,
+                headers,
+                body,
+            }),
+        }
+    }
+
+    /// What went wrong on the way. One that cannot be reached is asked again only once: other keys may open the file.
+    fn lost(&self, host: &str, error: &reqwest::Error) -> Fault {
+        if error.is_timeout() && error.is_connect() {
+            let text = format!(
+                "{host} cannot be reached within {} s",
+                self.bounds.connect.as_secs_f32()
+            );
+            return Fault::Lost(text, 1);
+        }
+        if error.is_timeout() {
+            let text = format!(
+                "{host} did not answer within {} s",
+                self.bounds.total.as_secs_f32()
+            );
+            return Fault::Lost(text, 1);
+        }
+        let mut why = "no connection".to_owned();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            next = cause.source();
+            // An error of the system wraps that of the library that it came from.
+            let inner = cause
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::get_ref);
+            let tls = cause.downcast_ref::<rustls::Error>();
+            if let Some(tls) = tls.or_else(|| inner?.downcast_ref::<rustls::Error>()) {
+                return Fault::Lasting(format!("the TLS connection to {host} failed: {tls}"));
+            }
+            why = cause.to_string();
+        }
+        Fault::Lost(format!("{host} cannot be reached: {why}"), 2)
+    }
+}
+
+impl Request {
+    /// A request without a body.
+    pub(crate) fn get(url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: SecretBytes::default(),
+        }
+    }
+
+    /// One with a JSON body.
+    pub(crate) fn json(url: Url, body: SecretBytes) -> Self {
+        Self::post(url, "application/json", body)
+    }
+
+    /// One with the fields of a form.
+    pub(crate) fn form(url: Url, fields: &[(&str, &str)]) -> Self {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
+        let body = SecretBytes::new(form.finish().into_bytes());
+        Self::post(url, "application/x-www-form-urlencoded", body)
+    }
+
+    fn post(url: Url, content: &'static str, body: SecretBytes) -> Self {
+        Self {
+            method: Method::POST,
+            url,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content))]),
+            body,
+        }
+    }
+
+    /// The request with one more header, whose value is shown nowhere.
+    ///
+    /// # Errors
+    /// [`ProviderError::NotUsable`] if no header can hold it.
+    pub(crate) fn with(mut self, name: &str, value: &[u8]) -> Result<Self, ProviderError> {
+        let text =
+            || ProviderError::NotUsable(format!("the text for the header {name} has a control character"));
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| text())?;
+        let mut value = HeaderValue::from_bytes(value).map_err(|_| text())?;
+        value.set_sensitive(true);
+        self.headers.insert(header, value);
+        Ok(self)
+    }
+
+    /// The request with a bearer token.
+    ///
+    /// # Errors
+    /// As [`Self::with`].
+    pub(crate) fn bearer(self, token: &Token) -> Result<Self, ProviderError> {
+        let value = SecretBytes::new([b"Bearer ", token.bearer.expose()].concat());
+        self.with("authorization", value.expose())
+    }
+
+    /// Host and port as they are told.
+    pub(crate) fn host(&self) -> String {
+        host(&self.url)
+    }
+}
+
+impl Reply {
+    /// Whether it did what was asked.
+    pub(crate) fn is_success(&self) -> bool {
+        self.status.is_success()
+    }
+
+    /// The answer as `T`.
+    ///
+    /// # Errors
+    /// [`ProviderError::Unavailable`] if it is none.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ProviderError> {
+        self.parse()
+            .ok_or_else(|| self.unusable("it is not what the service is documented to answer"))
+    }
+
+    /// The answer as `T`, if it is one.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(self.body.expose()).ok()
+    }
+
+    /// An answer that nothing can be done with.
+    pub(crate) fn unusable(&self, why: &str) -> ProviderError {
+        ProviderError::Unavailable(format!("the answer of {} cannot be used: {why}", self.host))
+    }
+}
+
+/// A word out of an answer that may be shown: a code, never a sentence.
+pub(crate) fn word(text: &str) -> &str {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    match text.len() <= 64 && !text.is_empty() && text.chars().all(fine) {
+        true => text,
+        false => "no code",
+    }
+}
+
+/// Host and port of a URL.
+pub(crate) fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Reads a URL that secrets go to: `https`, or `http` on this machine.
+///
+/// # Errors
+/// [`ProviderError::NotUsable`], naming `what`.
+pub(crate) fn confidential(text: &str, what: &str) -> Result<Url, ProviderError> {
+    let wrong = || ProviderError::NotUsable(format!("{what} is no https address"));
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    let here = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => return Err(wrong()),
+    };
+    let plain = !url.username().is_empty() || url.password().is_some();
+    match url.scheme() {
+        "https" if !plain => Ok(url),
+        "http" if here && !plain => Ok(url),
+        _ => Err(wrong()),
+    }
+}
+
+/// `Retry-After` in seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// How long to wait after the failure `number`, counted from 1. Half of a pause is chance, so that many clients do not come
+/// back at once.
+fn pause(number: u32, wanted: Option<Duration>, chance: u8) -> Duration {
+    let chance = f64::from(chance) / 255.0;
+    if let Some(wanted) = wanted {
+        return wanted.min(LONGEST_PAUSE) + FIRST_PAUSE.mul_f64(chance);
+    }
+    let pause = FIRST_PAUSE
+        .saturating_mul(1 << (number - 1).min(16))
+        .min(LONGEST_PAUSE);
+    pause.mul_f64(0.5 + chance / 2.0)
+}
+
+/// Without randomness everybody waits as long, which is no harm.
+fn chance() -> u8 {
+    let mut byte = [128];
+    let _ = getrandom::fill(&mut byte);
+    byte[0]
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -137,7 +137,9 @@ impl KeyProvider for AzureKeyVault {
             let wrapped = URL_SAFE_NO_PAD.decode(enc.trim().trim_end_matches('='));
             let wrapped = wrapped.map_err(|_| ProviderError::Damaged("it is not valid Base64".to_owned()))?;
             self.network
-                .run(vault(key), async move { service.crypt(&place, Operation::Decrypt, &wrapped).await })
+                .run(vault(key), async move {
+                    service.crypt(&place, Operation::Decrypt, &wrapped).await
+                })
                 .await
         })
     }

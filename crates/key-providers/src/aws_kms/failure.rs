@@ -36,7 +36,10 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn of(error: ProviderError) -> Self {
         Self {
-            passing: matches!(error, ProviderError::Unavailable(_) | ProviderError::Unreachable(_)),
+            passing: matches!(
+                error,
+                ProviderError::Unavailable(_) | ProviderError::Unreachable(_)
+            ),
             text: error.to_string(),
         }
     }

@@ -160,7 +160,7 @@ async fn a_request_names_key_context_and_text() {
 fn letter(error: &ProviderError) -> char {
     match error {
         ProviderError::Damaged(_) => 'd',
-        ProviderError::Unavailable(_) => 'u',
+        ProviderError::Unavailable(_) | ProviderError::Unreachable(_) => 'u',
         ProviderError::NotUsable(_) => 'n',
         _ => '?',
     }
@@ -252,7 +252,7 @@ async fn nobody_waits_longer_than_the_bound() {
         .await
         .expect_err("silence");
     assert!(start.elapsed() < SHORT * 3, "{:?}", start.elapsed());
-    assert!(matches!(error, ProviderError::Unavailable(_)), "{error}");
+    assert!(matches!(error, ProviderError::Unreachable(_)), "{error}");
     assert!(
         error
             .to_string()
@@ -267,13 +267,13 @@ async fn nobody_waits_longer_than_the_bound() {
         .await
         .expect_err("silence");
     assert!(start.elapsed() < SHORT * 3, "{:?}", start.elapsed());
-    assert!(matches!(error, ProviderError::Unavailable(_)), "{error}");
+    assert!(matches!(error, ProviderError::Unreachable(_)), "{error}");
     drop(silent);
     let error = provider_within(at, SHORT)
         .unwrap(&key, "AAAA")
         .await
         .expect_err("closed");
-    assert!(matches!(error, ProviderError::Unavailable(_)), "{error}");
+    assert!(matches!(error, ProviderError::Unreachable(_)), "{error}");
 }
 
 #[tokio::test]

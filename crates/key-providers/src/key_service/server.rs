@@ -268,7 +268,9 @@ impl From<ProviderError> for Failure {
         let code = match &error {
             ProviderError::InvalidKey(_) | ProviderError::Damaged(_) => Code::InvalidArgument,
             ProviderError::Unsupported(_) => Code::Unimplemented,
-            ProviderError::Unavailable(_) | ProviderError::NoRandomness => Code::Unavailable,
+            ProviderError::Unavailable(_) | ProviderError::Unreachable(_) | ProviderError::NoRandomness => {
+                Code::Unavailable
+            }
             ProviderError::NoIdentity(_) | ProviderError::NotUsable(_) => Code::FailedPrecondition,
         };
         Self::new(code, error.to_string())

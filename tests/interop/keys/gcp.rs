@@ -265,7 +265,7 @@ fn what_cloud_kms_refuses_is_told() -> Result {
         (
             "no JSON",
             credential(canary.text())?,
-            "it is no JSON of a credential",
+            "it is neither a file nor the JSON of a credential",
         ),
         ("another universe", universe, "SOPS_GCP_KMS_UNIVERSE_DOMAIN"),
         (

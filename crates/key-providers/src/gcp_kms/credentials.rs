@@ -99,8 +99,8 @@ impl Login {
 
     /// Reads a file; `source` is its name.
     pub(super) fn parse(json: &[u8], source: &str) -> Result<Self, ProviderError> {
-        let file: File =
-            serde_json::from_slice(json).map_err(|_| wrong(source, "it is no JSON of a credential"))?;
+        let file: File = serde_json::from_slice(json)
+            .map_err(|_| wrong(source, "it is neither a file nor the JSON of a credential"))?;
         let (quota_project, universe) = (file.quota_project_id.clone(), file.universe_domain.clone());
         Ok(Self {
             credential: Credential::of(file, source, 0)?,

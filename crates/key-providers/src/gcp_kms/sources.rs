@@ -9,8 +9,8 @@
 //!
 //! SOPS_GCP_KMS_ENDPOINT             where Cloud KMS is: an address, or host and port
 //! SOPS_GCP_KMS_UNIVERSE_DOMAIN      googleapis.com elsewhere
-//! SOPS_GCP_KMS_CLIENT_TYPE          rest or grpc: REST is spoken for both
 //! ```
+//! `SOPS_GCP_KMS_CLIENT_TYPE` is not read: REST is spoken whatever it says.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -44,8 +44,6 @@ pub struct GcpSources {
     pub endpoint: Option<String>,
     /// `SOPS_GCP_KMS_UNIVERSE_DOMAIN`
     pub universe: Option<String>,
-    /// `SOPS_GCP_KMS_CLIENT_TYPE`
-    pub client_type: Option<String>,
 }
 
 impl GcpSources {
@@ -64,7 +62,6 @@ impl GcpSources {
             metadata_host: text("GCE_METADATA_HOST"),
             endpoint: text("SOPS_GCP_KMS_ENDPOINT"),
             universe: text("SOPS_GCP_KMS_UNIVERSE_DOMAIN"),
-            client_type: text("SOPS_GCP_KMS_CLIENT_TYPE"),
         }
     }
 
@@ -97,12 +94,6 @@ impl GcpSources {
 
     /// Where Cloud KMS is, for a credential of `universe`.
     pub(super) fn endpoint(&self, universe: Option<&str>) -> Result<Url, ProviderError> {
-        if let Some(kind) = &self.client_type
-            && !matches!(kind.as_str(), "grpc" | "rest")
-        {
-            let text = "SOPS_GCP_KMS_CLIENT_TYPE is neither grpc nor rest";
-            return Err(ProviderError::NotUsable(text.to_owned()));
-        }
         let wanted = self.universe.as_deref().unwrap_or(universe.unwrap_or(UNIVERSE));
         if let Some(own) = universe
             && own != wanted

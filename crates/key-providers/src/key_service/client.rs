@@ -91,7 +91,7 @@ impl KeyService {
         Self::bounded(endpoint, tls, network, (CONNECT, TOTAL))
     }
 
-    pub(super) fn bounded(
+    fn bounded(
         endpoint: Endpoint,
         tls: Option<Arc<ClientConfig>>,
         network: Network,
@@ -358,3 +358,6 @@ impl tower_service::Service<http::Request<Body>> for Sender {
         Box::pin(self.0.send_request(request))
     }
 }
+
+#[cfg(test)]
+mod tests;

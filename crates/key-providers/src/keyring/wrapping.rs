@@ -20,6 +20,9 @@ pub struct Wrapped {
     pub shamir_threshold: Option<u8>,
 }
 
+/// What a key wrapped, with the key as it is to stand beside that; or why no provider did it.
+type Answered = Result<(MasterKey, String), Vec<ProviderError>>;
+
 impl Keyring {
     /// Wraps `data_key` for every key of every group, all concurrently. With several groups the key is first
     /// split into shares, of which `threshold` give it back; none or zero stands for all. `now` becomes the
@@ -57,7 +60,7 @@ impl Keyring {
             .zip(shares)
             .flat_map(|(group, share)| group.iter().map(move |key| (key, share)));
         let mut race = Race::new(jobs.map(|(key, share)| self.wrap_for(key, share)));
-        let mut results: Vec<Option<Result<(MasterKey, String), Vec<ProviderError>>>> = Vec::new();
+        let mut results: Vec<Option<Answered>> = Vec::new();
         results.resize_with(groups.iter().map(Vec::len).sum(), || None);
         loop {
             let batch = race.batch().await;

@@ -267,13 +267,13 @@ async fn nobody_waits_longer_than_the_bound() {
         .await
         .expect_err("silence");
     assert!(start.elapsed() < SHORT * 3, "{:?}", start.elapsed());
-    assert!(matches!(error, ProviderError::Unreachable(_)), "{error}");
+    assert!(matches!(error, ProviderError::Unavailable(_)), "{error}");
     drop(silent);
     let error = provider_within(at, SHORT)
         .unwrap(&key, "AAAA")
         .await
         .expect_err("closed");
-    assert!(matches!(error, ProviderError::Unreachable(_)), "{error}");
+    assert!(matches!(error, ProviderError::Unavailable(_)), "{error}");
 }
 
 #[tokio::test]

@@ -2,9 +2,8 @@
 //! often it is asked again.
 //!
 //! Two calls of a key service and a handful of token endpoints need no more. The clouds' own client libraries were looked
-//! at and left out: google-cloud-auth 1.18 follows redirects with the secret it exchanges, has no limit on the time of most
-//! of its requests nor on the size of answers, and reads the process's environment; azure_identity 1.0 quotes answers in
-//! its errors and reads the environment too. Together with what they need they are three dozen crates.
+//! at and left out: google-cloud-auth 1.18 sets no redirect policy of its own and bounds the time of few of its requests,
+//! azure_identity 1.0 reads the process's environment; together with what they need they are about thirty crates.
 
 mod tokens;
 

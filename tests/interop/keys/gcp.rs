@@ -112,7 +112,7 @@ fn credentials_for_cloud_kms() -> Result {
             file("impersonated.json"),
             true,
         ),
-        // Go's library refuses a federated source inside of an impersonated account.
+        // Ours alone: sops is not asked.
         (
             "an account of a workload",
             "GOOGLE_APPLICATION_CREDENTIALS",

@@ -1,4 +1,5 @@
 //! Which keys to seal with.
+#![allow(rustdoc::bare_urls)] // Help texts are no Markdown.
 
 use sops::{KeyKind, MasterKey};
 

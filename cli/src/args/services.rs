@@ -1,4 +1,5 @@
 //! Which key services are asked, besides what works here.
+#![allow(rustdoc::broken_intra_doc_links)] // Help texts are no Markdown.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,7 +7,7 @@
 //!
 //! A key without version is pinned to the current one before it wraps anything: the file names the version that opens it.
 //!
-//! Three calls need no generated client; why the credentials are made here, too, [`crate::rest`] says. One token and one
+//! Three calls need no generated client; why the credentials are made here, too, `rest.rs` says. One token and one
 //! pool of connections serve all files of a run.
 //!
 //! [`7.4`]: https://learn.microsoft.com/en-us/rest/api/keyvault/keys/operation-groups

@@ -2,7 +2,7 @@
 //!
 //! Both calls carry checksums (CRC-32C) of what is sent, and those of the answers are checked: what a broken machine on the
 //! way changed is never written into a file. Two calls need neither gRPC nor a generated client, so the requests are made
-//! here; why the credentials are, too, [`crate::rest`] says. sops speaks gRPC unless told otherwise; the keys, the
+//! here; why the credentials are, too, `rest.rs` says. sops speaks gRPC unless told otherwise; the keys, the
 //! permissions and what stands in a file are the same.
 //!
 //! One token and one pool of connections serve all files of a run.

@@ -7,6 +7,7 @@
 //! It does not try other encryption contexts on files of SOPS before 3.3.0, which could note a wrong one.
 
 mod failure;
+mod http;
 mod login;
 mod sources;
 
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use secret::SecretBytes;
@@ -25,6 +27,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::network::Network;
 use crate::provider::{Answer, KeyProvider, ProviderError};
 use failure::Call;
+use http::Http;
 use login::Login;
 
 pub use sources::AwsSources;
@@ -33,6 +36,7 @@ pub use sources::AwsSources;
 pub struct AwsKms {
     network: Network,
     sources: Arc<AwsSources>,
+    http: SharedHttpClient,
     doors: Mutex<HashMap<Place, Arc<Door>>>,
     /// The credentials of each profile; the empty name stands for the one of the environment.
     logins: Mutex<HashMap<String, Arc<Login>>>,
@@ -50,6 +54,7 @@ struct Place {
 struct Door {
     place: Place,
     login: Arc<Login>,
+    http: SharedHttpClient,
     client: OnceCell<Client>,
 }
 
@@ -66,6 +71,7 @@ impl AwsKms {
     pub fn new(sources: AwsSources, network: Network) -> Self {
         Self {
             network,
+            http: SharedHttpClient::new(Http::new(sources.roots.clone())),
             sources: Arc::new(sources),
             doors: Mutex::default(),
             logins: Mutex::default(),
@@ -104,14 +110,15 @@ impl AwsKms {
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
         let login = logins
             .entry(place.profile.clone())
-            .or_insert_with(|| Arc::new(Login::of_profile(self.sources.clone(), &place)));
+            .or_insert_with(|| Arc::new(Login::of_profile(self.sources.clone(), self.http.clone(), &place)));
         let login = match &place.role {
             None => login.clone(),
-            Some(role) => Arc::new(Login::in_role(self.sources.clone(), &place, role, login.clone())),
+            Some(role) => Arc::new(Login::in_role(&place, role, login.clone())),
         };
         let door = Arc::new(Door {
             place: place.clone(),
             login,
+            http: self.http.clone(),
             client: OnceCell::new(),
         });
         doors.insert(place, door.clone());
@@ -209,7 +216,7 @@ impl Door {
         let login = timeout_at(deadline, self.login.credentials()).await;
         login.map_err(|_| failure::no_credentials_in(sources.total))??;
         let make = || async {
-            let config = sources.config(&self.place, self.login.clone()).await;
+            let config = sources.config(&self.place, self.login.clone(), &self.http).await;
             Client::new(&config)
         };
         Ok(self.client.get_or_init(make).await)

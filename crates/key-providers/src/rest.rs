@@ -7,21 +7,19 @@
 
 mod tokens;
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use secret::SecretBytes;
 use serde::de::DeserializeOwned;
+use transport::{Invalid, Names, Pool};
 use url::Url;
 
 use crate::provider::ProviderError;
 
 pub(crate) use tokens::{Token, Tokens};
 
-/// No answer that is wanted is larger.
-const LARGEST: usize = 4 << 20;
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// No pause is longer, whatever a server asks for: somebody waits.
@@ -50,7 +48,7 @@ impl Default for Bounds {
 
 /// One pool of connections.
 pub(crate) struct Rest {
-    http: reqwest::Client,
+    pool: Pool,
     bounds: Bounds,
 }
 
@@ -87,7 +85,7 @@ impl Rest {
     /// # Errors
     /// [`ProviderError::NotUsable`] if the system's certificates cannot be used.
     pub(crate) fn new(bounds: Bounds) -> Result<Self, ProviderError> {
-        Self::build(bounds, |builder| builder)
+        Self::build(bounds, true)
     }
 
     /// For the metadata service of the machine: never through a proxy, asked once, and not waited for where there is none.
@@ -100,25 +98,19 @@ impl Rest {
             total: Duration::from_secs(10),
             attempts: 2,
         };
-        Self::build(bounds, |builder| builder.no_proxy().tls_certs_only(Vec::new()))
+        Self::build(bounds, false)
     }
 
-    fn build(
-        bounds: Bounds,
-        change: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<Self, ProviderError> {
-        // An error means that it was done before.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let builder = reqwest::Client::builder()
-            .tls_backend_rustls()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(bounds.connect)
-            .timeout(bounds.total)
-            .referer(false);
-        let http = change(builder).build().map_err(|_| {
-            ProviderError::NotUsable("the certificates or proxies of this system cannot be used".to_owned())
-        })?;
-        Ok(Self { http, bounds })
+    fn build(bounds: Bounds, proxies: bool) -> Result<Self, ProviderError> {
+        let settings = transport::Settings {
+            connect: bounds.connect,
+            total: Some(bounds.total),
+            proxies,
+            ..transport::Settings::default()
+        };
+        let pool = Pool::new(settings, Names::default());
+        let pool = pool.map_err(|Invalid(why)| ProviderError::NotUsable(why.to_owned()))?;
+        Ok(Self { pool, bounds })
     }
 
     /// Asks, and again after a pause where that may help.
@@ -145,25 +137,12 @@ impl Rest {
 
     async fn once(&self, request: &Request) -> Result<Reply, Fault> {
         let host = request.host();
-        let lost = |error: reqwest::Error| self.lost(&host, &error);
-        let mut answer = self
-            .http
-            .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone())
-            .body(request.body.expose().to_vec())
-            .send()
-            .await
-            .map_err(lost)?;
-        let mut body = SecretBytes::default();
-        while let Some(part) = answer.chunk().await.map_err(lost)? {
-            if body.len() + part.len() > LARGEST {
-                return Err(Fault::Lasting(format!(
-                    "the answer of {host} has more than 4 MiB"
-                )));
-            }
-            body.expose_mut().extend_from_slice(&part);
-        }
-        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut sent = reqwest::Request::new(request.method.clone(), request.url.clone());
+        *sent.headers_mut() = request.headers.clone();
+        *sent.body_mut() = Some(request.body.expose().to_vec().into());
+        let answer = self.pool.send(sent).await;
+        let (parts, body) = answer.map_err(|fault| self.lost(&host, fault))?.into_parts();
+        let (status, headers) = (parts.status, parts.headers);
         match status {
             status if status.is_redirection() => {
                 let text = format!("{host} answers with a redirect, which is not followed");
@@ -187,36 +166,27 @@ impl Rest {
     }
 
     /// What went wrong on the way. One that cannot be reached is asked again only once: other keys may open the file.
-    fn lost(&self, host: &str, error: &reqwest::Error) -> Fault {
-        if error.is_timeout() && error.is_connect() {
-            let text = format!(
-                "{host} cannot be reached within {} s",
-                self.bounds.connect.as_secs_f32()
-            );
-            return Fault::Lost(text, 1);
-        }
-        if error.is_timeout() {
-            let text = format!(
-                "{host} did not answer within {} s",
-                self.bounds.total.as_secs_f32()
-            );
-            return Fault::Lost(text, 1);
-        }
-        let mut why = "no connection".to_owned();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            next = cause.source();
-            // An error of the system wraps that of the library that it came from.
-            let inner = cause
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref);
-            let tls = cause.downcast_ref::<rustls::Error>();
-            if let Some(tls) = tls.or_else(|| inner?.downcast_ref::<rustls::Error>()) {
-                return Fault::Lasting(format!("the TLS connection to {host} failed: {tls}"));
+    fn lost(&self, host: &str, fault: transport::Fault) -> Fault {
+        let seconds = |time: Duration| time.as_secs_f32();
+        match fault {
+            transport::Fault::NoConnection => {
+                let limit = seconds(self.bounds.connect);
+                Fault::Lost(format!("{host} cannot be reached within {limit} s"), 1)
             }
-            why = cause.to_string();
+            transport::Fault::NoAnswer => {
+                let limit = seconds(self.bounds.total);
+                Fault::Lost(format!("{host} did not answer within {limit} s"), 1)
+            }
+            transport::Fault::Lost(why) => Fault::Lost(format!("{host} cannot be reached: {why}"), 2),
+            transport::Fault::Tls(why) => {
+                Fault::Lasting(format!("the TLS connection to {host} failed: {why}"))
+            }
+            transport::Fault::TooLarge => Fault::Lasting(format!("the answer of {host} has more than 4 MiB")),
+            transport::Fault::System => {
+                let text = "the certificates or proxies of this system cannot be used";
+                Fault::Lasting(text.to_owned())
+            }
         }
-        Fault::Lost(format!("{host} cannot be reached: {why}"), 2)
     }
 }
 

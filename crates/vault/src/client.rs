@@ -66,13 +66,13 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Setting`] if something that was given cannot be used.
-    pub fn new(settings: &Settings, auth: Auth) -> Result<Self, Error> {
+    pub fn new(settings: Settings, auth: Auth) -> Result<Self, Error> {
         Ok(Self {
+            attempts: settings.attempts,
+            total: settings.total,
             transport: Transport::new(settings)?,
             auth,
             token: Mutex::default(),
-            attempts: settings.attempts,
-            total: settings.total,
         })
     }
 

@@ -58,7 +58,7 @@ impl Server {
         let mut settings = Settings::new(self.address.clone());
         settings.total = Duration::from_millis(500);
         settings.attempts = 3;
-        Client::new(&settings, auth).expect("a client")
+        Client::new(settings, auth).expect("a client")
     }
 
     fn requests(&self) -> Vec<String> {
@@ -196,7 +196,7 @@ async fn answers_that_do_not_end_are_cut() {
     let port = gone.to_string().replace("http://127.0.0.1:", "");
     let free = format!("http://127.0.0.1:{}", if port == "1" { "2" } else { "1" });
     let client = Client::new(
-        &Settings::new(Address::parse(&free).expect("an address")),
+        Settings::new(Address::parse(&free).expect("an address")),
         Auth::Token(SecretBytes::default()),
     );
     let error = decrypt(&client.expect("a client"))

@@ -1,6 +1,5 @@
-//! One HTTP connection pool to one server, with bounds: on time, on the size of an answer, on where it leads.
+//! Requests to one server, and what its answers mean.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,13 +8,12 @@ use rustify::client::Client as RestClient;
 use rustify::endpoint::Endpoint;
 use rustify::errors::ClientError;
 use secret::SecretBytes;
+use transport::{Fault, Invalid, Names, Pool};
 
 use crate::address::Address;
 use crate::client::Settings;
 use crate::error::Error;
 
-/// No answer of the API is larger.
-const LARGEST: usize = 4 << 20;
 /// A server's own reason is cut here.
 const LONGEST_REASON: usize = 200;
 
@@ -23,22 +21,30 @@ const LONGEST_REASON: usize = 200;
 pub(crate) type Answer<T> = vaultrs::api::EndpointResult<T>;
 
 pub(crate) struct Transport {
-    http: reqwest::Client,
+    pool: Pool,
     address: Address,
     namespace: Option<HeaderValue>,
     total: Duration,
 }
 
 impl Transport {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
+        let pool = transport::Settings {
+            connect: settings.connect,
+            total: Some(settings.total),
+            roots: settings.roots,
+            identity: settings.identity,
+            ..transport::Settings::default()
+        };
+        let pool = Pool::new(pool, Names::default()).map_err(|Invalid(why)| Error::Setting(why))?;
         let namespace = settings
             .namespace
             .as_deref()
             .map(HeaderValue::from_str)
             .transpose();
         Ok(Self {
-            http: http_client(settings)?,
-            address: settings.address.clone(),
+            pool,
+            address: settings.address,
             namespace: namespace.map_err(|_| Error::Setting("the namespace holds a control character"))?,
             total: settings.total,
         })
@@ -119,42 +125,23 @@ impl Transport {
     }
 
     /// What went wrong on the way.
-    fn lost(&self, error: &reqwest::Error) -> Error {
-        if error.is_timeout() && !error.is_connect() {
-            return self.timed_out();
-        }
+    fn lost(&self, fault: Fault) -> Error {
         let address = self.address.to_string();
-        let mut why = "no connection".to_owned();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            next = cause.source();
-            if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-                let why = tls.to_string();
-                return Error::Tls { address, why };
-            }
-            // An error of the system wraps that of the library that it came from.
-            let inner = cause
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref);
-            if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                let why = tls.to_string();
-                return Error::Tls { address, why };
-            }
-            why = cause.to_string();
+        let unreachable = |why: String| Error::Unreachable {
+            address: self.address.to_string(),
+            why,
+        };
+        match fault {
+            Fault::NoAnswer => self.timed_out(),
+            Fault::NoConnection => unreachable(format!(
+                "no connection within {} s",
+                self.pool.settings().connect.as_secs_f32()
+            )),
+            Fault::Lost(why) => unreachable(why),
+            Fault::Tls(why) => Error::Tls { address, why },
+            Fault::TooLarge => self.unusable("it has more than 4 MiB"),
+            Fault::System => Error::Setting("the certificates or proxies of this system cannot be used"),
         }
-        Error::Unreachable { address, why }
-    }
-
-    /// A body of at most [`LARGEST`] bytes.
-    async fn body(&self, mut answer: reqwest::Response) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|error| self.lost(&error))? {
-            if body.len() + part.len() > LARGEST {
-                return Err(self.unusable("it has more than 4 MiB"));
-            }
-            body.extend_from_slice(&part);
-        }
-        Ok(body)
     }
 }
 
@@ -181,16 +168,9 @@ impl Carrier<'_> {
         }
         let request = reqwest::Request::try_from(Request::from_parts(parts, body))
             .map_err(|_| transport.unusable("the request could not be made"))?;
-        let answer = transport
-            .http
-            .execute(request)
-            .await
-            .map_err(|error| transport.lost(&error))?;
-        let mut response = Response::new(Vec::new());
-        *response.status_mut() = answer.status();
-        *response.headers_mut() = answer.headers().clone();
-        *response.body_mut() = transport.body(answer).await?;
-        Ok(response)
+        let answer = transport.pool.send(request).await;
+        let (parts, body) = answer.map_err(|fault| transport.lost(fault))?.into_parts();
+        Ok(Response::from_parts(parts, body.expose().to_vec()))
     }
 }
 
@@ -233,35 +213,4 @@ fn reason(body: &[u8]) -> String {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
-}
-
-fn http_client(settings: &Settings) -> Result<reqwest::Client, Error> {
-    // An error means that it was done before.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_rustls()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(settings.connect)
-        .timeout(settings.total)
-        .referer(false);
-    if let Some(roots) = &settings.roots {
-        let certificates = reqwest::Certificate::from_pem_bundle(roots);
-        let certificates =
-            certificates.map_err(|_| Error::Setting("the certificates of the CA are no PEM"))?;
-        if certificates.is_empty() {
-            return Err(Error::Setting("there is no certificate among those of the CA"));
-        }
-        builder = builder.tls_certs_only(certificates);
-    } else if settings.address.is_plain() {
-        // The system's certificates need not be read.
-        builder = builder.tls_certs_only(Vec::new());
-    }
-    if let Some(identity) = &settings.identity {
-        let identity = reqwest::Identity::from_pem(identity.expose());
-        builder = builder
-            .identity(identity.map_err(|_| Error::Setting("the client certificate and its key are no PEM"))?);
-    }
-    builder
-        .build()
-        .map_err(|_| Error::Setting("the TLS settings cannot be used"))
 }

@@ -91,6 +91,9 @@ impl Call<'_> {
             SdkError::TimeoutError(_) => self.too_long(),
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
                 Some(error) if error.is_timeout() => self.too_long(),
+                Some(error) if error.is_user() => {
+                    ProviderError::NotUsable(format!("{}: {}", self.server(), root(error)))
+                }
                 Some(error) => ProviderError::Unreachable(format!(
                     "{} cannot be reached: {}",
                     self.server(),

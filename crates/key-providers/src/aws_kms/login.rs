@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
@@ -23,6 +24,7 @@ const FAILURE_STANDS: Duration = Duration::from_secs(30);
 /// Where credentials come from, and those that came last.
 pub(super) struct Login {
     sources: Arc<AwsSources>,
+    http: SharedHttpClient,
     place: Place,
     origin: Origin,
     last: Mutex<Option<Result<Credentials, (Instant, Refusal)>>>,
@@ -41,27 +43,29 @@ enum Origin {
 
 impl Login {
     /// The credentials of the profile of `place`, which is the environment's if it names none.
-    pub(super) fn of_profile(sources: Arc<AwsSources>, place: &Place) -> Self {
+    pub(super) fn of_profile(sources: Arc<AwsSources>, http: SharedHttpClient, place: &Place) -> Self {
         let place = Place {
             role: None,
             ..place.clone()
         };
-        Self::new(sources, place, Origin::Chain(OnceCell::new()))
+        Self::new(sources, http, place, Origin::Chain(OnceCell::new()))
     }
 
     /// Those of the role `arn`, which is assumed `with` others.
-    pub(super) fn in_role(sources: Arc<AwsSources>, place: &Place, arn: &str, with: Arc<Self>) -> Self {
+    pub(super) fn in_role(place: &Place, arn: &str, with: Arc<Self>) -> Self {
+        let (sources, http) = (with.sources.clone(), with.http.clone());
         let origin = Origin::Role {
             arn: arn.to_owned(),
             with,
             sts: OnceCell::new(),
         };
-        Self::new(sources, place.clone(), origin)
+        Self::new(sources, http, place.clone(), origin)
     }
 
-    fn new(sources: Arc<AwsSources>, place: Place, origin: Origin) -> Self {
+    fn new(sources: Arc<AwsSources>, http: SharedHttpClient, place: Place, origin: Origin) -> Self {
         Self {
             sources,
+            http,
             place,
             origin,
             last: Mutex::new(None),
@@ -86,7 +90,9 @@ impl Login {
     }
 
     async fn ask_chain(&self, chain: &OnceCell<SharedCredentialsProvider>) -> Result<Credentials, Refusal> {
-        let chain = chain.get_or_init(|| self.sources.chain(&self.place)).await;
+        let chain = chain
+            .get_or_init(|| self.sources.chain(&self.place, &self.http))
+            .await;
         let credentials = chain.provide_credentials().await;
         let named = !self.place.profile.is_empty();
         credentials.map_err(|error| {
@@ -103,7 +109,7 @@ impl Login {
     ) -> Result<Credentials, Refusal> {
         Box::pin(with.credentials()).await.map_err(Refusal::of)?;
         let make = || async {
-            let config = self.sources.config(&self.place, with.clone()).await;
+            let config = self.sources.config(&self.place, with.clone(), &self.http).await;
             aws_sdk_sts::Client::new(&config)
         };
         let request = sts.get_or_init(make).await.assume_role();

@@ -9,11 +9,13 @@
 //! AWS_CONTAINER_CREDENTIALS_..._URI the container's
 //! instance metadata                 unless AWS_EC2_METADATA_DISABLED
 //! AWS_ENDPOINT_URL, ..._KMS, ..._STS  where the services are
+//! AWS_CA_BUNDLE                     whom to trust instead of the system's certificates
 //! ```
 //!
 //! A profile that a key names comes before all of them, as in SOPS.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use super::Place;
 use super::login::Login;
@@ -60,6 +63,8 @@ pub struct AwsSources {
     pub endpoint: Option<String>,
     /// Instead of all places where credentials are looked for.
     pub credentials: Option<Credentials>,
+    /// `AWS_CA_BUNDLE`: a file of certificates, in PEM, that are trusted instead of the system's.
+    pub roots: Option<PathBuf>,
     /// How long connecting may take.
     pub connect: Duration,
     /// How long all of one wrapping or unwrapping may take: loading credentials, and every attempt.
@@ -79,12 +84,13 @@ impl AwsSources {
             region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
             profile: text("AWS_PROFILE"),
             kms_address: address.map(|address| without_login(&address)),
+            roots: text("AWS_CA_BUNDLE").map(PathBuf::from),
             ..Self::default()
         }
     }
 
     /// The credentials of `place`, without its role.
-    pub(super) async fn chain(&self, place: &Place) -> SharedCredentialsProvider {
+    pub(super) async fn chain(&self, place: &Place, http: &SharedHttpClient) -> SharedCredentialsProvider {
         if let Some(credentials) = &self.credentials {
             return SharedCredentialsProvider::new(credentials.clone());
         }
@@ -93,7 +99,8 @@ impl AwsSources {
             .with_region(Some(region.clone()))
             .with_behavior_version(Some(BehaviorVersion::latest()))
             .with_retry_config(retry())
-            .with_timeout_config(self.timeouts());
+            .with_timeout_config(self.timeouts())
+            .with_http_client(http.clone());
         let metadata = imds::Client::builder()
             .configure(&config)
             .connect_timeout(METADATA_CONNECT)
@@ -119,14 +126,20 @@ impl AwsSources {
     }
 
     /// What clients for `place` are made of.
-    pub(super) async fn config(&self, place: &Place, login: Arc<Login>) -> SdkConfig {
+    pub(super) async fn config(
+        &self,
+        place: &Place,
+        login: Arc<Login>,
+        http: &SharedHttpClient,
+    ) -> SdkConfig {
         let login: Arc<dyn ProvideCredentials> = login;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(place.region.clone()))
             .credentials_provider(SharedCredentialsProvider::new(login))
             .identity_cache(IdentityCache::no_cache()) // the login remembers them
             .retry_config(retry())
-            .timeout_config(self.timeouts());
+            .timeout_config(self.timeouts())
+            .http_client(http.clone());
         if !place.profile.is_empty() {
             loader = loader.profile_name(&place.profile);
         }
@@ -170,6 +183,7 @@ impl Default for AwsSources {
             kms_address: None,
             endpoint: None,
             credentials: None,
+            roots: None,
             connect: Duration::from_secs(5),
             total: Duration::from_secs(30),
         }

@@ -338,7 +338,7 @@ fn nothing_shows_credentials() {
         profile: String::new(),
         role: None,
     };
-    let login = Login::of_profile(sources, &place);
+    let login = Login::of_profile(sources, SharedHttpClient::new(Http::default()), &place);
     assert!(!format!("{login:?}").contains(SECRET), "{login:?}");
 }
 

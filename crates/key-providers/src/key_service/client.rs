@@ -27,6 +27,7 @@ use tokio_rustls::TlsConnector;
 use tonic::body::Body;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
+use transport::Names;
 
 use super::endpoint::{Endpoint, Place};
 use super::wire::{self, DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, Key};
@@ -315,7 +316,7 @@ impl Remote {
 }
 
 async fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
+    let stream = Names::default().connect(host, port).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -124,7 +124,7 @@ impl VaultSources {
                 [certificate.expose(), b"\n", key.expose()].concat(),
             ));
         }
-        Client::new(&settings, auth).map_err(super::failure)
+        Client::new(settings, auth).map_err(super::failure)
     }
 
     fn token(&self) -> Result<SecretBytes, ProviderError> {

@@ -16,11 +16,13 @@ use secret::SecretBytes;
 
 use crate::args::ServiceArgs;
 use crate::error::Result;
+use crate::home::home;
+use crate::sockets;
 use crate::ui::{Manner, Ui};
 
 /// All kinds of key that work here. Nothing is read or started before it is needed.
 pub(crate) fn from_env(manner: Manner) -> Keyring {
-    let home = std::env::home_dir();
+    let home = home();
     let variable = |name: &str| std::env::var_os(name);
     let age = AgeSources::from_env(&variable, home.as_deref());
     let mut gpg = Gpg::from_env(&variable);
@@ -43,7 +45,7 @@ pub(crate) fn from_env(manner: Manner) -> Keyring {
     ])
 }
 
-/// What works here, unless that is switched off, then the key services that were named.
+/// The agent, what works here, unless that is switched off, then the key services that were named.
 ///
 /// # Errors
 /// When a service is not named as it must be.
@@ -53,7 +55,7 @@ pub(crate) fn with_services(manner: Manner, services: &ServiceArgs) -> Result<Ke
         true => from_env(manner),
         false => Keyring::default(),
     };
-    Ok(local.and(remote))
+    Ok(local.and(remote).behind(sockets::agent()))
 }
 
 /// The name of the terminal in front of which somebody sits.

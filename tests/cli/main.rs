@@ -1,5 +1,6 @@
 //! The program `seal` as its users run it: what it gives back, what it refuses, and what it never prints.
 
+mod agent;
 mod children;
 mod errors;
 mod exact;

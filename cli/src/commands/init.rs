@@ -16,6 +16,7 @@ use sops::MasterKey;
 use crate::args::KeyArgs;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access, Existing};
+use crate::home::home;
 use crate::policy::{NAME, Policies, Start};
 use crate::workbench::Workbench;
 use hook::Hook;
@@ -252,7 +253,7 @@ fn identity(inventory: &Inventory, given: &[MasterKey]) -> Result<Option<PathBuf
 }
 
 fn sources() -> AgeSources {
-    AgeSources::from_env(&|name| std::env::var_os(name), std::env::home_dir().as_deref())
+    AgeSources::from_env(&|name| std::env::var_os(name), home().as_deref())
 }
 
 fn inventory() -> Inventory {

@@ -7,6 +7,7 @@ use key_providers::age::{AgeProvider, AgeSources, generate};
 
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access, Existing, Target};
+use crate::home::home;
 use crate::workbench::Workbench;
 
 /// Make and list age identities
@@ -118,7 +119,7 @@ fn default_file() -> Result<PathBuf> {
 }
 
 fn sources() -> AgeSources {
-    AgeSources::from_env(&|name| std::env::var_os(name), std::env::home_dir().as_deref())
+    AgeSources::from_env(&|name| std::env::var_os(name), home().as_deref())
 }
 
 fn list(bench: &Workbench) -> Result<ExitCode> {

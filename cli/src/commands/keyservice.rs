@@ -3,7 +3,7 @@
 mod desk;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::args::pem;
 use crate::error::{Code, Error, Result};
 use crate::workbench::Workbench;
-use crate::{interrupt, keyring};
+use crate::{interrupt, keyring, sockets};
 use desk::{Desk, Log};
 
 /// Wrap and unwrap data keys for others, as the key service of sops
@@ -127,7 +127,7 @@ impl KeyService {
 
     fn place(&self) -> Result<Place> {
         let Some(address) = &self.address else {
-            return default_socket().map(Place::Socket);
+            return sockets::place("keyservice.sock", "--address /PATH names one").map(Place::Socket);
         };
         let path = address.strip_prefix("unix://").unwrap_or(address);
         Ok(match path.contains('/') {
@@ -192,38 +192,10 @@ async fn listener(place: &Place, tls: Option<Arc<ServerTls>>) -> Result<Listener
     let (made, name) = match (place, tls) {
         (Place::Socket(path), _) => {
             let made = Listener::unix(path);
-            return made.map_err(|error| {
-                Error::new(Code::Generic, "cannot listen on the socket")
-                    .file(path)
-                    .cause(&error)
-            });
+            return made.map_err(|error| sockets::cannot_listen(path, &error));
         }
         (Place::Port(address), Some(tls)) => (Listener::tls(address, tls).await, address),
         (Place::Port(address), None) => (Listener::tcp(address).await, address),
     };
     made.map_err(|cause| Error::new(Code::Generic, format!("cannot listen on {name}")).cause(&cause))
-}
-
-/// A folder of this user's own, which ends with the login.
-fn default_socket() -> Result<PathBuf> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let Some(runtime) = runtime.filter(|runtime| runtime.is_absolute()) else {
-        return Err(Error::new(
-            Code::Generic,
-            "XDG_RUNTIME_DIR is not set, so there is no place for a socket",
-        )
-        .hint("--address /PATH names one"));
-    };
-    let folder = runtime.join("sealwright");
-    match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::AlreadyExists => Err(cannot_make(&folder, &cause)),
-        _ => Ok(folder.join("keyservice.sock")),
-    }
-}
-
-fn cannot_make(folder: &Path, cause: &std::io::Error) -> Error {
-    Error::new(Code::Write, "cannot make the folder of the socket")
-        .file(folder)
-        .cause(cause)
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each, and the command line that names them.
 
+mod agent;
 mod check;
 mod completions;
 mod decrypt;
@@ -97,6 +98,7 @@ pub(crate) enum Command {
     Keys(keys::Keys),
     #[command(name = "keyservice")]
     KeyService(keyservice::KeyService),
+    Agent(agent::Agent),
     Demo(demo::Demo),
     Completions(completions::Completions),
     Man(completions::Man),
@@ -234,6 +236,7 @@ pub(crate) fn run(mut global: Global, command: Command) -> Result<ExitCode> {
         Command::Init(init) => init.run(&bench),
         Command::Keys(keys) => keys.run(&bench),
         Command::KeyService(service) => service.run(&bench),
+        Command::Agent(agent) => agent.run(&bench),
         Command::Demo(demo) => demo.run(&bench),
         Command::Completions(completions) => completions.run(cli()),
         Command::Man(man) => man.run(cli()),

@@ -17,9 +17,10 @@ mod server;
 mod tls;
 mod wire;
 
+pub use crate::socket::SocketError;
 pub use client::KeyService;
 pub use endpoint::{Endpoint, EndpointError};
-pub use listener::{Listener, SocketError};
+pub use listener::Listener;
 pub use overseer::{Asked, Operation, Outcome, Overseer, Peer, Verdict};
 pub use server::{Bounds, Server};
 pub use tls::{ClientTls, ServerTls, TlsError, TlsFiles, client_tls, server_tls};

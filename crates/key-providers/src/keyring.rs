@@ -1,6 +1,8 @@
 //! All providers in order: wraps a data key for every master key of a file, and unwraps it with any that
 //! works.
 
+#[cfg(feature = "agent")]
+mod held;
 mod memory;
 mod report;
 mod unwrapping;
@@ -11,7 +13,11 @@ use std::sync::Arc;
 use secret::SecretBytes;
 use sops::{EntryKey, KeyEntry, KeyKind, MasterKey};
 
+#[cfg(feature = "agent")]
+use self::held::Held;
 use self::memory::Memory;
+#[cfg(feature = "agent")]
+use crate::agent::Agent;
 use crate::provider::{KeyProvider, ProviderError};
 
 pub use report::{GroupFailure, KeyFailure, UnwrapFailure, WrapFailure};
@@ -28,6 +34,8 @@ pub struct Keyring {
     providers: Vec<Box<dyn KeyProvider>>,
     /// What was unwrapped before: the same entry stands in every version of a file, and in files that share a key.
     memory: Memory,
+    #[cfg(feature = "agent")]
+    agent: Option<Held>,
 }
 
 impl Keyring {
@@ -35,8 +43,16 @@ impl Keyring {
     pub fn new(providers: Vec<Box<dyn KeyProvider>>) -> Self {
         Self {
             providers,
-            memory: Memory::default(),
+            ..Self::default()
         }
+    }
+
+    /// The same keyring behind an agent, which is asked before any provider, and given what they answer.
+    #[cfg(feature = "agent")]
+    #[must_use]
+    pub fn behind(mut self, agent: Option<Agent>) -> Self {
+        self.agent = agent.map(Held::new);
+        self
     }
 
     /// Wipes all data keys and shares that were unwrapped so far. For processes that outlive one run.
@@ -84,7 +100,30 @@ impl Keyring {
             EntryKey::Unknown(kind) => return Err(vec![ProviderError::Unsupported(format!("{kind} keys"))]),
         };
         let name = (key.clone(), entry.enc.clone());
-        self.memory.answer(name, self.unwrap_with(key, &entry.enc)).await
+        let ask = async {
+            let plaintext = self.unwrap_with(key, &entry.enc).await?;
+            #[cfg(feature = "agent")]
+            if let Some(agent) = &self.agent {
+                agent.put(key, &entry.enc, &plaintext);
+            }
+            Ok(plaintext)
+        };
+        self.memory.answer(name, ask).await
+    }
+
+    /// What the agent holds of `entries`, the first one that it has.
+    fn held(&self, entries: &[&KeyEntry]) -> Option<SecretBytes> {
+        #[cfg(feature = "agent")]
+        if let Some(agent) = &self.agent {
+            let mut known = entries
+                .iter()
+                .filter_map(|entry| Some((entry.master_key()?, &entry.enc)));
+            let held = known.find_map(|(key, enc)| agent.get(key, enc))?;
+            self.memory.save();
+            return Some(held);
+        }
+        let _ = entries;
+        None
     }
 
     async fn unwrap_with(&self, key: &MasterKey, enc: &str) -> Result<SecretBytes, Vec<ProviderError>> {

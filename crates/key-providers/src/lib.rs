@@ -12,6 +12,8 @@
 #![forbid(unsafe_code)]
 
 pub mod age;
+#[cfg(feature = "agent")]
+pub mod agent;
 #[cfg(feature = "aws")]
 pub mod aws_kms;
 #[cfg(feature = "azure")]
@@ -30,6 +32,8 @@ mod provider;
 mod race;
 #[cfg(any(feature = "azure", feature = "gcp"))]
 mod rest;
+#[cfg(any(feature = "agent", feature = "key-service"))]
+pub mod socket;
 #[cfg(feature = "vault")]
 pub mod vault_transit;
 

@@ -7,6 +7,7 @@ use key_providers::{Held, Inventory};
 use sops::{DataKey, EntryKey, KeyGroup, Metadata};
 
 use crate::error::Result;
+use crate::home::home;
 use crate::workbench::Workbench;
 
 /// No more entries than this are tried one by one.
@@ -115,7 +116,7 @@ fn entries(
 
 /// The age identities of this environment, public halves only.
 pub(super) fn inventory() -> Inventory {
-    let sources = AgeSources::from_env(&|name| std::env::var_os(name), std::env::home_dir().as_deref());
+    let sources = AgeSources::from_env(&|name| std::env::var_os(name), home().as_deref());
     let provider = AgeProvider::new(sources);
     let found = provider.identities().inventory();
     Inventory {

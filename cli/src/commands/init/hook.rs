@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access, Existing};
+use crate::home::home;
 
 /// What the hook does. The second look is for who staged a file and sealed it only then.
 pub(super) const TEXT: &str = r#"#!/bin/sh
@@ -77,7 +78,7 @@ pub(super) fn find(folder: &Path) -> Hook {
 
 /// The files that can say where hooks stand.
 fn configs(git: &Path) -> Vec<PathBuf> {
-    let home = std::env::home_dir();
+    let home = home();
     let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
     let config = config.or_else(|| Some(home.as_ref()?.join(".config")));
     let own = home.map(|home| home.join(".gitconfig"));

@@ -3,9 +3,9 @@
 //! KMS is moto's emulation, Vault a real OpenBao; both programs ask the same server through the same proxy. What a call
 //! costs the server itself is part of both sides.
 //!
-//! The variables of [`sops`](super::sops) work here too; the parts are kms and transit.
+//! The variables of [`sops`](super::sops) work here too; the parts are kms, transit and agent.
 
-use super::ground::{File, Ground, LOOP, ROUNDS, policy, wanted};
+use super::ground::{File, Ground, LOOP, ROUNDS, SHORT_ROUNDS, policy, wanted};
 use super::measure::{Program, by_turns};
 use super::row::{self, Goal, Row};
 use crate::Failure;
@@ -21,6 +21,8 @@ use support::proxy::{Fate, Proxy};
 const KMS: Duration = Duration::from_millis(50);
 /// What a call of Vault takes longer.
 const VAULT: Duration = Duration::from_millis(10);
+/// What opening a file through an agent may take longer than with an identity at hand.
+const AGENT: Duration = Duration::from_millis(1);
 /// At least so many calls are to be under way at once.
 const AT_ONCE: usize = 20;
 
@@ -34,6 +36,9 @@ pub(super) fn run() -> Result<(), Failure> {
     }
     if wanted("transit") {
         transit(&ground)?;
+    }
+    if wanted("agent") {
+        agent(&ground)?;
     }
     Ok(())
 }
@@ -129,10 +134,10 @@ fn tree(
     )?;
     let theirs = theirs.times(files.len() as f64 / some.len() as f64);
     Row::new(work, Goal::Ratio(15.0), &ours, Some(&theirs)).print();
-    let met = if calls <= keys { "met" } else { "MISSED" };
+    let met = row::verdict(calls <= keys);
     println!("| calls for {keys} wrapped keys | {calls} | | | at most {keys} | {met} | |");
     if keys >= AT_ONCE {
-        let met = if most >= AT_ONCE { "met" } else { "MISSED" };
+        let met = row::verdict(most >= AT_ONCE);
         println!("| calls under way at once | {most} | | | at least {AT_ONCE} | {met} | |");
     }
     Ok(())
@@ -173,4 +178,52 @@ fn transit(ground: &Ground) -> Result<(), Failure> {
     let work = format!("updatekeys of {count} files under a transit key, {VAULT:?} a call");
     Row::new(&work, Goal::Ratio(15.0), &ours, Some(&theirs)).print();
     Ok(())
+}
+
+/// A file under a KMS key, whose server has gone, through an agent that holds its data key; against the same file under an
+/// age key at hand.
+fn agent(ground: &Ground) -> Result<(), Failure> {
+    let moto = Moto::start()?;
+    let key = moto.key("eu-west-1")?;
+    let socket = ground.path("agent.sock").display().to_string();
+    let programs = Pair::new(
+        ground,
+        &[
+            ("AWS_ENDPOINT_URL", &moto.address),
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "none"),
+            ("SEAL_AGENT_SOCK", &socket),
+        ],
+    )?;
+    let ours = &programs.ours;
+    let held = ground.sealed_by(ours, "held", 1, &format!("kms: {key}"))?;
+    let at_hand = ground.sealed_folder("at-hand", 1, ground.recipient())?;
+    ours.output(&["agent", "start"])?;
+    let _agent = Ending(ours);
+    ours.output(&["decrypt", &held[0].path])?;
+    drop(moto);
+    let (through, local) = by_turns(
+        SHORT_ROUNDS,
+        || ours.run(&["decrypt", &held[0].path]),
+        || ground.ours.run(&["decrypt", &at_hand[0].path]),
+    )?;
+    let more = through.median().saturating_sub(local.median());
+    println!(
+        "| decrypt through a warm agent; here \"sops\" is seal with a local age identity | {} | {} | {more:.1?} more | within {AGENT:?} | {} | |",
+        through.text(),
+        local.text(),
+        row::verdict(more <= AGENT),
+    );
+    Ok(())
+}
+
+/// Ends the agent.
+struct Ending<'a>(&'a Program);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.output(&["agent", "stop"]) {
+            eprintln!("the agent was not ended: {error}");
+        }
+    }
 }

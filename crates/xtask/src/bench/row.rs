@@ -89,7 +89,8 @@ impl<'a> Row<'a> {
     }
 }
 
-fn verdict(met: bool) -> &'static str {
+/// In a word.
+pub(super) fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "MISSED" }
 }
 

@@ -218,6 +218,12 @@ impl Error {
         self
     }
 
+    /// Adds a cause in words.
+    pub(crate) fn because(mut self, cause: &str) -> Self {
+        self.0.causes.push(cause.to_owned());
+        self
+    }
+
     /// Says what to do next.
     pub(crate) fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.0.hint = Some(hint.into());

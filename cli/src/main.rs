@@ -1,6 +1,7 @@
 //! `seal`: seals secrets in files before they are committed.
 
 mod args;
+mod audit;
 mod child;
 mod commands;
 mod editor;

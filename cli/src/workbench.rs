@@ -6,7 +6,8 @@
 mod crew;
 mod waiting;
 
-use std::path::Path;
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use sops::{
 };
 
 use crate::args::{Global, ServiceArgs};
+use crate::audit::{Action, Audit};
 use crate::error::{Code, Error, Result};
 use crate::keyring;
 use crate::policy::{Policies, Policy, Start};
@@ -35,8 +37,11 @@ pub(crate) struct Workbench {
     pub(crate) policies: Policies,
     /// The order in which kinds of key are tried.
     pub(crate) order: Vec<sops::KeyKind>,
+    pub(crate) audit: Arc<Audit>,
     keyring: Arc<Keyring>,
     waiting: Waiting,
+    /// What is recorded in place of the name that decides formats and rules.
+    input: OnceCell<PathBuf>,
 }
 
 /// A sealed file, read and not yet opened.
@@ -74,7 +79,7 @@ impl Workbench {
     }
 
     /// A workbench for the command line of sops, which looks for its policy from the current folder upwards.
-    pub(crate) fn of_sops(config: Option<std::path::PathBuf>) -> Result<Self> {
+    pub(crate) fn of_sops(config: Option<PathBuf>) -> Result<Self> {
         let global = Global::of_sops(config);
         let ui = Ui::new(global.manner());
         let keyring = Arc::new(keyring::from_env(ui.manner()));
@@ -94,8 +99,10 @@ impl Workbench {
         Ok(Self {
             policies: Policies::new(global.config(), start),
             order: DEFAULT_ORDER.to_vec(),
+            audit: Arc::default(),
             keyring,
             waiting: Waiting::new(ui.manner())?,
+            input: OnceCell::new(),
             ui,
             global,
         })
@@ -104,6 +111,21 @@ impl Workbench {
     /// Whether it serves the command line of sops.
     pub(crate) fn as_sops(&self) -> bool {
         self.policies.start() == Start::CurrentDirectory
+    }
+
+    /// Says which file is read, where its name for formats and rules is another one.
+    pub(crate) fn reads(&self, input: &Path) {
+        // A command reads one such file.
+        let _ = self.input.set(input.to_owned());
+    }
+
+    /// Tells the audit log what is about to be done to a file.
+    ///
+    /// # Errors
+    /// Code 1 if it is not taken: then it must not be done.
+    pub(crate) fn record(&self, action: Action, path: &Path) -> Result<()> {
+        let file = self.input.get().map_or(path, PathBuf::as_path);
+        self.audit.record(action, file)
     }
 
     /// Bounds for reading documents.
@@ -154,6 +176,7 @@ impl Workbench {
 
     /// The data key of a sealed file.
     pub(crate) fn unwrap(&self, path: &Path, metadata: &Metadata) -> Result<DataKey> {
+        self.audit.ready()?;
         let check = |key: &DataKey| sops::is_data_key(metadata, key);
         let keys = metadata.groups.iter().flatten().filter_map(KeyEntry::master_key);
         let opened = self
@@ -206,6 +229,7 @@ impl Workbench {
             keep_texts,
             ..Checks::default()
         };
+        self.record(Action::Decrypt, path)?;
         let opened = sops::open(&file.document, &file.metadata, &key, &checks)
             .map_err(|error| Error::from((path, error)))?;
         self.warn(path, &opened.warnings);
@@ -223,6 +247,7 @@ impl Workbench {
             allow_plaintext: true,
             ..Checks::default()
         };
+        self.record(Action::Decrypt, path)?;
         let opened = sops::open(&file.document, &file.metadata, key, &checks)
             .map_err(|error| Error::from((path, error)))?;
         Ok(opened.plaintext)
@@ -278,6 +303,7 @@ impl Workbench {
         rules: Rules,
         mac_only_encrypted: bool,
     ) -> Result<Metadata> {
+        self.audit.ready()?;
         let now = now();
         let mut random = |buffer: &mut [u8]| getrandom::fill(buffer).map_err(|_| sops::shamir::RandomFailed);
         let keys = groups.iter().flatten();
@@ -345,6 +371,7 @@ impl Workbench {
             limits: &limits,
         };
         let mut random = |buffer: &mut [u8]| getrandom::fill(buffer).map_err(|_| sops::shamir::RandomFailed);
+        self.record(Action::Encrypt, path)?;
         let sealed = sops::seal(document, metadata, sealing, &mut random)
             .map_err(|error| Error::from((path, error)))?;
         self.warn(path, &sealed.warnings);

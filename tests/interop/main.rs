@@ -4,6 +4,7 @@
 //! Small form: about 170 files with sops 3.11.0. Campaign: more than 300 files of all formats and 12,000 placed comments,
 //! with sops 3.13.3 too, and 300 patterns.
 
+mod audit;
 mod command_line;
 mod comments;
 mod compare;

@@ -80,6 +80,7 @@ impl Decrypt {
             .or(file)
             .cloned()
             .unwrap_or_else(|| "-".into());
+        bench.reads(file.map_or(Path::new("-"), PathBuf::as_path));
         let format = self.input.of(&name);
         let plaintext = self.open(bench, &name, format, source)?;
         let out = match &self.extract {

@@ -63,6 +63,7 @@ impl Encrypt {
             }
             return bench.ui.report("sealed", &file, None).map(|()| ExitCode::SUCCESS);
         }
+        bench.reads(file.as_deref().unwrap_or(Path::new("-")));
         let source = match &file {
             Some(file) => files::read(file, cap)?,
             None => {

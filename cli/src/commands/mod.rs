@@ -107,6 +107,21 @@ pub(crate) enum Command {
     Sops,
 }
 
+impl Command {
+    /// Whether it opens or seals files, or serves those who do: without an audit log that takes records it does not even
+    /// begin.
+    fn is_recorded(&self) -> bool {
+        match self {
+            Self::Seal(_) | Self::Encrypt(_) | Self::Decrypt(_) | Self::Edit(_) | Self::Get(_) => true,
+            Self::Set(_) | Self::Unset(_) | Self::Rotate(_) | Self::UpdateKeys(_) | Self::Groups(_) => true,
+            Self::ExecEnv(_) | Self::ExecFile(_) | Self::KeyService(_) => true,
+            // `explain` tells what it can without opening anything; sops asks for itself.
+            Self::Check(_) | Self::Explain(_) | Self::FileStatus(_) | Self::Init(_) | Self::Keys(_) => false,
+            Self::Demo(_) | Self::Completions(_) | Self::Man(_) | Self::Sops => false,
+        }
+    }
+}
+
 /// Reads the command line; on a mistake, or for help, it prints and ends the process.
 pub(crate) fn parse() -> (Global, Command) {
     let arguments = command_first(std::env::args_os().collect());
@@ -217,6 +232,9 @@ pub(crate) fn run(mut global: Global, command: Command) -> Result<ExitCode> {
     }
     let ui = Ui::new(global.manner());
     let bench = Workbench::new(ui, global)?;
+    if command.is_recorded() {
+        bench.audit.ready()?;
+    }
     match command {
         Command::Seal(seal) => seal.run(&bench),
         Command::Encrypt(encrypt) => encrypt.run(&bench),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::args::{ChangeArgs, InputFormat};
+use crate::audit::Action;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Target};
 use crate::ledger::Ledger;
@@ -135,6 +136,7 @@ impl Rotate {
             let detail = Some(changes.as_str()).filter(|changes| !changes.is_empty());
             return bench.ui.report("would rotate", path, detail);
         };
+        bench.record(Action::Rotate, path)?;
         let OpenFile { metadata, opened, .. } = bench.open(path, file, self.ignore_mac, true)?;
         let key = new_data_key()?;
         let renewed = renewed(bench, &metadata, &groups, &key)?;

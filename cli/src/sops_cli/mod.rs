@@ -134,6 +134,9 @@ impl Session {
     }
 
     fn run(self, command: Name) -> Result<ExitCode> {
+        if !matches!(command, Name::FileStatus | Name::Completion) {
+            self.bench.audit.ready()?;
+        }
         match command {
             Name::Encrypt => self.encrypt(),
             Name::Decrypt => self.decrypt(),
@@ -265,6 +268,7 @@ impl Session {
 
     /// The bytes of the input, and the file itself if it is to be replaced.
     fn read(&self, path: &Path) -> Result<(Option<Target>, SecretBytes)> {
+        self.bench.reads(path);
         if self.given.on("in-place") {
             let (target, source) = Target::open(path, self.bench.global.max_size)?;
             return Ok((Some(target), source));

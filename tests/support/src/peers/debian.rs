@@ -26,6 +26,23 @@ pub(super) fn program(name: &'static str) -> Result<PathBuf, Missing> {
     })
 }
 
+/// The newest server of PostgreSQL: Debian keeps them beside each other, none on `PATH`.
+pub(super) fn postgres() -> Result<PathBuf, Missing> {
+    newest_postgres().ok_or_else(|| {
+        let line = line().unwrap_or_else(|| "apt-get install -y postgresql".to_owned());
+        Missing::new("postgres", line, "not below /usr/lib/postgresql")
+    })
+}
+
+fn newest_postgres() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+    let versions = versions.filter_map(|version| version.file_name().to_str()?.parse::<u32>().ok());
+    let program = |version: u32| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin/postgres"));
+    let mut found: Vec<u32> = versions.filter(|version| program(*version).is_file()).collect();
+    found.sort_unstable();
+    found.pop().map(program)
+}
+
 /// The one line that installs every missing package; `None` if none is missing.
 pub fn line() -> Option<String> {
     let packages = missing();
@@ -65,6 +82,9 @@ fn missing() -> Vec<&'static str> {
         .map(|(_, package)| *package)
         .collect();
     packages.dedup();
+    if newest_postgres().is_none() {
+        packages.push("postgresql");
+    }
     // Debian's Python comes without what makes a virtual environment.
     let python = Command::new("python3")
         .args(["-c", "import venv, ensurepip"])

@@ -11,12 +11,14 @@ use key_providers::azure_kv::{AzureKeyVault, AzureSources};
 use key_providers::gcp_kms::{GcpKms, GcpSources};
 use key_providers::pgp::{Gpg, PgpProvider};
 use key_providers::vault_transit::{VaultSources, VaultTransit};
-use key_providers::{Keyring, Network, Prompt};
+use key_providers::{KeyProvider, Keyring, Network, Prompt};
 use secret::SecretBytes;
 
 use crate::args::ServiceArgs;
 use crate::error::Result;
 use crate::home::home;
+
+use crate::log::Logged;
 use crate::sockets;
 use crate::ui::{Manner, Ui};
 
@@ -35,14 +37,20 @@ pub(crate) fn from_env(manner: Manner) -> Keyring {
     let gcp = GcpSources::from_env(&variable, home.as_deref());
     let azure = AzureSources::from_env(&variable);
     let network = Network::default();
-    Keyring::new(vec![
+    let providers: Vec<Box<dyn KeyProvider>> = vec![
         Box::new(AgeProvider::new(age).asking(Arc::new(Terminal(manner)))),
         Box::new(PgpProvider::new(gpg)),
         Box::new(AwsKms::new(aws, network.clone())),
         Box::new(GcpKms::new(gcp, network.clone())),
         Box::new(AzureKeyVault::new(azure, network.clone())),
         Box::new(VaultTransit::new(vault, network)),
-    ])
+    ];
+    let providers = providers.into_iter();
+    Keyring::new(
+        providers
+            .map(|provider| Logged::if_wanted(provider, manner))
+            .collect(),
+    )
 }
 
 /// The agent, what works here, unless that is switched off, then the key services that were named.

@@ -14,6 +14,7 @@ mod home;
 mod interrupt;
 mod keyring;
 mod ledger;
+mod log;
 mod policy;
 mod private;
 mod rekey;

@@ -17,6 +17,7 @@ use secret::SecretBytes;
 use crate::error::{self, Code, Error, Result};
 use crate::escape;
 use crate::interrupt::{self, Undo};
+use crate::log;
 
 /// Work shorter than this shows no progress.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -32,6 +33,8 @@ pub(crate) struct Manner {
     pub(crate) yes: bool,
     /// How much more is told: 0, 1 or more.
     pub(crate) verbose: u8,
+    /// The lines that sops logs with its `--verbose`.
+    pub(crate) log: bool,
 }
 
 /// The terminal, or what stands in for it.
@@ -123,6 +126,14 @@ impl Ui {
     pub(crate) fn detail(&self, level: u8, text: &str) {
         if self.manner.verbose >= level {
             self.to_stderr(|out| writeln!(out, "{}", escape::escape(text)));
+        }
+    }
+
+    /// A line as sops logs it, where such lines are wanted.
+    pub(crate) fn log(&self, who: &str, level: log::Level, what: &str, fields: &[(&str, String)]) {
+        if self.manner.log {
+            let line = log::line(&crate::workbench::now(), who, level, what, fields);
+            self.to_stderr(|out| writeln!(out, "{line}"));
         }
     }
 

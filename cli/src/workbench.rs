@@ -23,8 +23,9 @@ use crate::args::{Global, ServiceArgs};
 use crate::audit::{Action, Audit};
 use crate::error::{Code, Error, Result};
 use crate::keyring;
+use crate::log::Level;
 use crate::policy::{Policies, Policy, Start};
-use crate::ui::Ui;
+use crate::ui::{Manner, Ui};
 use waiting::Waiting;
 
 /// The version that new files name: what any sops from 3.11 on reads.
@@ -84,6 +85,18 @@ impl Workbench {
         let ui = Ui::new(global.manner());
         let keyring = Arc::new(keyring::from_env(ui.manner()));
         Self::with(ui, global, Start::CurrentDirectory, keyring)
+    }
+
+    /// The same workbench, which logs what sops logs with `--verbose`. Key services come after it.
+    pub(crate) fn logging(self) -> Self {
+        let manner = Manner {
+            log: true,
+            ..self.ui.manner()
+        };
+        Self {
+            ui: Ui::new(manner),
+            ..self
+        }
     }
 
     /// The same workbench with other key services.
@@ -194,6 +207,8 @@ impl Workbench {
             let text = format!("the share of key group {group} is wrong: it was damaged or replaced");
             self.ui.warn(Some(path), &text);
         }
+        self.ui
+            .log("SOPS", Level::Info, "Data key recovered successfully", &[]);
         Ok(opened.data_key)
     }
 
@@ -229,6 +244,7 @@ impl Workbench {
             keep_texts,
             ..Checks::default()
         };
+        self.ui.log("SOPS", Level::Debug, "Decrypting tree", &[]);
         self.record(Action::Decrypt, path)?;
         let opened = sops::open(&file.document, &file.metadata, &key, &checks)
             .map_err(|error| Error::from((path, error)))?;

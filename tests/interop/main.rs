@@ -16,3 +16,4 @@ mod programs;
 #[allow(dead_code, reason = "shared with suites that need other parts of it")]
 mod scene;
 mod sops_age;
+mod verbose;

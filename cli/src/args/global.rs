@@ -83,6 +83,7 @@ impl Global {
             quiet: self.quiet,
             yes: self.yes,
             verbose: self.verbose,
+            log: false,
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::args::pem;
 use crate::error::{Code, Error, Result};
+use crate::log::Level;
 use crate::workbench::Workbench;
 use crate::{interrupt, keyring, sockets};
 use desk::{Desk, Log};
@@ -56,9 +57,9 @@ pub(crate) struct KeyService {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
 
-    /// Tells where it listens.
-    #[arg(skip = true)]
-    announces: bool,
+    /// Sops tells where it listens with `--verbose` only, in its own way.
+    #[arg(skip)]
+    of_sops: bool,
 }
 
 /// Where the service listens.
@@ -72,7 +73,7 @@ impl KeyService {
     ///
     /// # Errors
     /// If `network` is none that sops knows.
-    pub(crate) fn of_sops(network: &str, address: String, prompt: bool, verbose: bool) -> Result<Self> {
+    pub(crate) fn of_sops(network: &str, address: String, prompt: bool) -> Result<Self> {
         let address = match network {
             "tcp" | "tcp4" | "tcp6" => address,
             "unix" => {
@@ -89,7 +90,7 @@ impl KeyService {
             allow: Vec::new(),
             prompt,
             log: None,
-            announces: verbose,
+            of_sops: true,
         })
     }
 
@@ -181,7 +182,9 @@ impl KeyService {
         if bench.ui.manner().json {
             return bench.ui.record(&serde_json::json!({ "listening": address }));
         }
-        if self.announces {
+        let listening = format!("Listening on {address}");
+        bench.ui.log("KEYSERVICE", Level::Info, &listening, &[]);
+        if !self.of_sops {
             bench.ui.notice(&format!("listening on {address}"));
         }
         Ok(())

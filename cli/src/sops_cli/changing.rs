@@ -21,7 +21,9 @@ impl Session {
         let index = document::Path::parse_sops(&index).map_err(|why| Error::new(Code::SetFormat, why))?;
         let value = value_of(&self.bench, value)?;
         let edit = |document: &Document, edits: &mut Edits| document.set(&index, &value, edits);
-        self.change(path).run(&self.bench, &edit)
+        self.change(path)
+            .run(&self.bench, &edit)
+            .inspect(|_| self.wrote())
     }
 
     /// `--set 'PATH VALUE'`
@@ -88,7 +90,8 @@ impl Session {
             self.given.on("ignore-mac"),
             self.given.on("show-master-keys"),
         );
-        edit.run_with(&self.bench, format, &|name| self.recipe(name))
+        let edited = edit.run_with(&self.bench, format, &|name| self.recipe(name));
+        edited.inspect(|_| self.wrote())
     }
 }
 

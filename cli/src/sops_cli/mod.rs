@@ -24,6 +24,7 @@ use crate::args::{Global, ServiceArgs, aws_context};
 use crate::commands::KeyService;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access, Existing, Target};
+use crate::log::Level;
 use crate::ui::Ui;
 use crate::workbench::{VERSION, Workbench};
 use flags::{Given, Misuse, Order};
@@ -86,6 +87,10 @@ fn start(arguments: &[OsString]) -> Result<ExitCode> {
     if given.on("help") {
         return help();
     }
+    let bench = match command == Name::KeyService && before.on("verbose") {
+        true => bench.logging(),
+        false => bench,
+    };
     let session = Session::new(bench, given, false)?;
     if session.given.words.len() > most_words(command) {
         session.bench.ui.warn(
@@ -125,7 +130,19 @@ fn legacy(bench: Workbench, given: Given) -> Result<ExitCode> {
 
 impl Session {
     fn new(bench: Workbench, given: Given, legacy: bool) -> Result<Self> {
-        let bench = bench.with_services(&services(&given))?;
+        // Only these have the flag. In front of another command sops reads it and does nothing.
+        let bench = match given.on("verbose") {
+            true => bench.logging(),
+            false => bench,
+        };
+        let services = services(&given);
+        for endpoint in services.endpoints()? {
+            let address = [("address", endpoint.to_string())];
+            bench
+                .ui
+                .log("CMD", Level::Info, "Connecting to key service", &address);
+        }
+        let bench = bench.with_services(&services)?;
         let mut session = Self { bench, given, legacy };
         if let Some(order) = session.given.filled("decryption-order") {
             session.bench.order = decryption_order(order)?;
@@ -161,7 +178,6 @@ impl Session {
             &word("network", "tcp"),
             word("address", "127.0.0.1:5000"),
             self.given.on("prompt"),
-            self.given.on("verbose"),
         )?;
         service.run(&self.bench)
     }
@@ -259,11 +275,18 @@ impl Session {
                 for text in target.replace(bytes)? {
                     self.bench.ui.warn(Some(&path), &text);
                 }
+                self.wrote();
             }
             (None, Some(output)) => files::create_fresh(Path::new(output), bytes, access, Existing::Replace)?,
             (None, None) => files::write_stdout(bytes)?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn wrote(&self) {
+        self.bench
+            .ui
+            .log("CMD", Level::Info, "File written successfully", &[]);
     }
 
     /// The bytes of the input, and the file itself if it is to be replaced.

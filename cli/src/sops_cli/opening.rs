@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use document::{Document, Form, Format};
+use document::{Document, Form, Format, Step};
 use secret::SecretBytes;
 
 use super::Session;
 use crate::child::{self, ChildArgs};
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access};
+use crate::log::Level;
 use crate::workbench::SealedFile;
 
 impl Session {
@@ -51,6 +52,7 @@ impl Session {
         let plaintext = self.opened(&name, input, source)?;
         let out = match self.given.filled("extract") {
             Some(extract) => {
+                self.narrows(extract);
                 let value =
                     crate::commands::extract(&name, &self.bench, input, plaintext, extract, Some(output));
                 // What is not there is another mistake than a path that does not read.
@@ -63,6 +65,22 @@ impl Session {
             None => self.converted(&name, input, output, plaintext)?,
         };
         self.write(target, out.expose(), Access::Private)
+    }
+
+    /// Logs the place of the one value that is wanted, as sops spells it: `[a 0]`.
+    fn narrows(&self, extract: &str) {
+        let steps = document::Path::parse_sops(extract)
+            .map(|path| path.0)
+            .unwrap_or_default();
+        let steps: Vec<String> = steps
+            .iter()
+            .map(|step| match step {
+                Step::Key(key) => key.clone(),
+                Step::Index(index) => index.to_string(),
+            })
+            .collect();
+        let path = [("path", format!("[{}]", steps.join(" ")))];
+        self.bench.ui.log("SOPS", Level::Info, "Truncating tree", &path);
     }
 
     /// Whether sops' own formatting is wanted.

@@ -6,7 +6,7 @@ mod age;
 mod aws;
 mod azure;
 mod gcp;
-mod pgp;
+pub(super) mod pgp;
 mod service;
 mod vault;
 mod vault_faults;

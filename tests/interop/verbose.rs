@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use support::moto::Moto;
 use support::openbao::{OpenBao, ROOT};
 use support::peers;
 use support::run::Tool;
 
+use crate::keys::pgp::GnuPg;
 use crate::scene::{Result, Scene, ended, people};
 
 const POLICY: &str = "creation_rules:\n  - age: PERSON0\n";
@@ -184,6 +186,34 @@ fn keys_of_a_server() -> Result {
         lines,
         [["VAULT_TRANSIT level=info msg=\"Encryption failed\" Path=team/sops/encrypt/other"]]
     );
+    Ok(())
+}
+
+#[test]
+fn keys_of_aws_and_of_gpg() -> Result {
+    let server = Moto::start()?;
+    let key = server.key("eu-west-1")?;
+    let scene = scene()?;
+    let aws = |tool: Tool| {
+        tool.env("AWS_ENDPOINT_URL", &server.address)
+            .env("AWS_ACCESS_KEY_ID", "x")
+            .env("AWS_SECRET_ACCESS_KEY", "x")
+    };
+    let encrypt = ["--verbose", "-e", "-i", "--kms", &key, "p.yaml"];
+    let lines = compared(&scene, &[&encrypt, &["--verbose", "-d", "p.yaml"]], aws)?;
+    let said = format!("AWSKMS level=info msg=\"Encryption succeeded\" arn=\"{key}\"");
+    assert_eq!(lines[0][0], said);
+    let gpg = GnuPg::new()?;
+    let fingerprint = gpg.generate("someone", "")?;
+    let encrypt = ["--verbose", "-e", "-i", "--pgp", &fingerprint, "p.yaml"];
+    let lines = compared(&scene, &[&encrypt, &["--verbose", "-d", "p.yaml"]], |tool| {
+        tool.env("GNUPGHOME", gpg.home())
+    })?;
+    let said = format!("PGP level=info msg=\"Encryption succeeded\" fingerprint={fingerprint}");
+    assert_eq!(lines[0][0], said);
+    let lines = compared(&scene, &[&encrypt], |tool| tool)?;
+    let said = format!("PGP level=info msg=\"Encryption failed\" fingerprint={fingerprint}");
+    assert_eq!(lines, [[said]]);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! PGP keys: the real gpg with an agent.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use support::peers;
@@ -11,14 +11,14 @@ use super::{Key, PLAIN, both_ways, executable, program, seal, sops};
 use crate::scene::{Result, Scene, ended};
 
 /// A folder of GnuPG with an agent of its own, which ends with it.
-pub(super) struct GnuPg {
+pub(crate) struct GnuPg {
     home: tempfile::TempDir,
     gpg: PathBuf,
 }
 
 impl GnuPg {
     /// A folder with short names above it: the agent's socket must fit into 108 bytes.
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let home = tempfile::TempDir::with_prefix("gnupg-")?;
         let gpg = peers::gpg()?;
         Ok(Self { home, gpg })
@@ -29,7 +29,7 @@ impl GnuPg {
     }
 
     /// A new key pair for `name`; its fingerprint. Without a passphrase unless one is given.
-    pub(super) fn generate(&self, name: &str, passphrase: &str) -> Result<String> {
+    pub(crate) fn generate(&self, name: &str, passphrase: &str) -> Result<String> {
         let protection = match passphrase {
             "" => "%no-protection".to_owned(),
             passphrase => format!("Passphrase: {passphrase}"),
@@ -51,6 +51,10 @@ impl GnuPg {
             .ok_or("no fingerprint")?
             .trim_end_matches(':')
             .to_owned())
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     pub(super) fn key(&self, fingerprint: String) -> Key {

@@ -174,6 +174,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         assert!(read(&folder.path().join("none")).expect("absent").is_none());
         assert!(read(folder.path()).is_err(), "a folder");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("link", &link).expect("a link to itself");
+        assert!(read(&link).is_err(), "there, and not to be opened");
         let file = folder.path().join("file");
         fs::write(&file, b"backends: \xff").expect("written");
         assert!(read(&file).is_err(), "no text");

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use support::postgres::Postgres;
+use support::postgres::{PASSWORD, Postgres};
 
 use super::{CONFIG, PLAIN, Program, connection, postgres, scene_of};
 use crate::scene::{Result, Scene, ended};
@@ -240,6 +240,8 @@ fn connections_are_protected_as_lib_pq_does() -> Result {
     std::fs::write(&other, params.self_signed(&rcgen::KeyPair::generate()?)?.pem())?;
     let (root, other) = (root.display(), other.display());
     let socket = server.socket().display().to_string();
+    let (certificate, key) = server.client();
+    let shown = format!("sslcert={} sslkey={}", certificate.display(), key.display());
     for (host, more, protected) in [
         ("127.0.0.1", "sslmode=disable".to_owned(), Some(false)),
         ("127.0.0.1", "sslmode=allow".to_owned(), Some(false)),
@@ -288,6 +290,13 @@ fn connections_are_protected_as_lib_pq_does() -> Result {
             Some(false),
         ),
         ("127.0.0.1", "sslmode=disable no_such_setting=1".to_owned(), None),
+        (
+            "a",
+            format!("host=127.0.0.1,127.0.0.1 port=1,{}", server.port),
+            Some(true),
+        ),
+        ("127.0.0.1", format!("user=certain {shown}"), Some(true)),
+        ("127.0.0.1", "user=certain".to_owned(), None),
     ] {
         for program in [&sops, &Program::seal_as_sops()] {
             scene.write(CONFIG, postgres(&connection(&server, host, &more)))?;
@@ -310,12 +319,35 @@ fn connections_are_protected_as_lib_pq_does() -> Result {
     Ok(())
 }
 
-/// How often the role `sops` connected so far, and how often with TLS: its log tells.
+/// The other form of a connection string.
+#[test]
+fn a_url_names_the_table_too() -> Result {
+    let server = Postgres::start()?;
+    let scene = scene_of(&server)?;
+    let password: String = PASSWORD.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let (port, root) = (server.port, server.root());
+    let place = format!("sops:{password}@localhost:{port}/audit");
+    let url = format!(
+        "postgres://{place}?sslmode=verify-full&sslrootcert={}",
+        root.display()
+    );
+    scene.write(CONFIG, postgres(&url))?;
+    for program in Program::sops()?.into_iter().chain([Program::seal_as_sops()]) {
+        server.rows()?;
+        let output = program.tool(&scene)?.run(["decrypt", "e.yaml"])?;
+        assert!(output.success(), "{program:?}: {}", ended(&output));
+        assert_eq!(server.rows()?.len(), 1, "{program:?}");
+    }
+    assert_eq!(connections(&server)?, (3, 3), "all with TLS");
+    Ok(())
+}
+
+/// How often somebody but the owner connected so far, and how often with TLS: its log tells.
 fn connections(server: &Postgres) -> Result<(usize, usize)> {
     let log = std::fs::read_to_string(server.socket().join("log"))?;
     let lines: Vec<&str> = log
         .lines()
-        .filter(|line| line.contains("connection authorized: user=sops"))
+        .filter(|line| line.contains("connection authorized: user=") && !line.contains("user=owner"))
         .collect();
     let protected = lines.iter().filter(|line| line.contains("SSL enabled")).count();
     Ok((lines.len(), protected))

@@ -1,6 +1,7 @@
 //! A real PostgreSQL on a free port of this machine, with the table of sops' audit log.
 //!
-//! Everybody who connects needs a password; with TLS if they ask for it, under a certificate for `localhost` only.
+//! Everybody who connects needs a password, but for the role `certain`, who shows a certificate; with TLS if they ask for
+//! it, under a certificate for `localhost` only.
 
 use std::fs;
 use std::io;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use crate::peers;
@@ -26,8 +27,8 @@ pub const PASSWORD: &str = "pass-of-sops 'n%40";
 
 /// sops 3.11.0 and 3.13.3 write rows of this shape.
 const TABLE: &str = "CREATE TABLE audit_event (id SERIAL PRIMARY KEY, timestamp TIMESTAMP DEFAULT CURRENT_TIMESTAMP, \
-     action TEXT, username TEXT, file TEXT); GRANT INSERT ON audit_event TO sops; \
-     GRANT USAGE ON audit_event_id_seq TO sops;";
+     action TEXT, username TEXT, file TEXT); CREATE ROLE certain LOGIN; GRANT INSERT ON audit_event TO sops, certain; \
+     GRANT USAGE ON audit_event_id_seq TO sops, certain;";
 
 /// A running server. Dropping it ends it.
 pub struct Postgres {
@@ -57,10 +58,15 @@ impl Postgres {
         };
         belongs_to_server(home.path())?;
         write("password", PASSWORD, 0o600)?;
-        let (root, certificate, key) = certificates().map_err(io::Error::other)?;
-        write("root.crt", &root, 0o644)?;
-        write("server.crt", &certificate, 0o644)?;
-        write("server.key", &key, 0o600)?;
+        let made = certificates().map_err(io::Error::other)?;
+        for (name, pem) in &made.0 {
+            write(name, pem, 0o600)?;
+        }
+        // Who connects shows its own.
+        for (name, pem) in &made.1 {
+            fs::write(home.path().join(name), pem)?;
+            fs::set_permissions(home.path().join(name), fs::Permissions::from_mode(0o600))?;
+        }
         let data = home.path().join("data");
         let made = unprivileged(&programs.join("initdb"), &home)?
             .args(["--username=owner", "--auth=scram-sha-256", "--pwfile=password"])
@@ -70,6 +76,9 @@ impl Postgres {
             let said = String::from_utf8_lossy(&made.stderr).into_owned();
             return Err(io::Error::other(format!("initdb: {said}")));
         }
+        let rules = data.join("pg_hba.conf");
+        let others = fs::read_to_string(&rules)?;
+        fs::write(&rules, format!("hostssl all certain all cert\n{others}"))?;
         let log = home.path().join("log");
         let server = unprivileged(&programs.join("postgres"), &home)?
             .arg("-D")
@@ -95,6 +104,8 @@ impl Postgres {
                 "ssl_cert_file=../server.crt",
                 "-c",
                 "ssl_key_file=../server.key",
+                "-c",
+                "ssl_ca_file=../root.crt",
             ])
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log)?)
@@ -163,6 +174,12 @@ impl Postgres {
         self.home.path().join("root.crt")
     }
 
+    /// The certificate of the role `certain`, and its key.
+    pub fn client(&self) -> (PathBuf, PathBuf) {
+        let file = |name| self.home.path().join(name);
+        (file("client.crt"), file("client.key"))
+    }
+
     /// The folder of its Unix socket.
     pub fn socket(&self) -> &Path {
         self.home.path()
@@ -202,14 +219,30 @@ fn belongs_to_server(path: &Path) -> io::Result<()> {
     }
 }
 
-/// An authority, and a certificate of its for `localhost` with its key, in PEM.
-fn certificates() -> Result<(String, String, String), rcgen::Error> {
+/// Files by name, in PEM.
+type Files = [(&'static str, String)];
+
+/// An authority with what it vouches for: the server, called `localhost`; and apart from those the client, `certain`.
+fn certificates() -> Result<(Box<Files>, Box<Files>), rcgen::Error> {
     let root_key = KeyPair::generate()?;
     let mut root = CertificateParams::new(Vec::new())?;
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let certificate = root.self_signed(&root_key)?.pem();
+    let authority = root.self_signed(&root_key)?.pem();
     let issuer = Issuer::new(root, root_key);
-    let key = KeyPair::generate()?;
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &issuer)?;
-    Ok((certificate, leaf.pem(), key.serialize_pem()))
+    let server_key = KeyPair::generate()?;
+    let server = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&server_key, &issuer)?;
+    let client_key = KeyPair::generate()?;
+    let mut client = CertificateParams::new(Vec::new())?;
+    client.distinguished_name.push(DnType::CommonName, "certain");
+    let client = client.signed_by(&client_key, &issuer)?;
+    let servers = [
+        ("root.crt", authority),
+        ("server.crt", server.pem()),
+        ("server.key", server_key.serialize_pem()),
+    ];
+    let clients = [
+        ("client.crt", client.pem()),
+        ("client.key", client_key.serialize_pem()),
+    ];
+    Ok((Box::new(servers), Box::new(clients)))
 }

@@ -1,7 +1,7 @@
 //! What sops logs with `--verbose`: the same lines, for the programs that look for them.
 //!
 //! ```text
-//! [AGE]	 time="2026-11-22T00:28:52Z" level=info msg="Encryption succeeded" recipient=age1...
+//! [AGE]<tab> time="2026-11-22T00:28:52Z" level=info msg="Encryption succeeded" recipient=age1...
 //! ```
 //!
 //! Who speaks, when, how much it matters, what happened, and names of keys; never a value.

@@ -56,7 +56,11 @@ fn compared(scene: &Scene, commands: &[&[&str]], prepare: impl Fn(Tool) -> Tool)
         let _ = std::fs::remove_file(scene.path("fresh.yaml"));
         let tool = prepare(scene.tool(path, &[0])?.first(first));
         let tool = tool.env("EDITOR", "sh -c 'echo more: x >> \"$0\"'");
-        let lines = commands.iter().map(|command| Ok(log(&tool.run(*command)?.err())));
+        let lines = commands.iter().map(|command| {
+            let said = tool.run(*command)?.err();
+            assert!(!said.contains("hunter2"), "{command:?}: a value: {said}");
+            Ok(log(&said))
+        });
         all.push(lines.collect::<Result<_>>()?);
     }
     for (name, bytes) in &kept {

@@ -17,7 +17,6 @@ use secret::SecretBytes;
 use crate::args::ServiceArgs;
 use crate::error::Result;
 use crate::home::home;
-
 use crate::log::Logged;
 use crate::sockets;
 use crate::ui::{Manner, Ui};

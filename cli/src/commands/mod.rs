@@ -117,7 +117,7 @@ impl Command {
             Self::ExecEnv(_) | Self::ExecFile(_) | Self::KeyService(_) => true,
             // `explain` tells what it can without opening anything; sops asks for itself.
             Self::Check(_) | Self::Explain(_) | Self::FileStatus(_) | Self::Init(_) | Self::Keys(_) => false,
-            Self::Demo(_) | Self::Completions(_) | Self::Man(_) | Self::Sops => false,
+            Self::Agent(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) | Self::Sops => false,
         }
     }
 }

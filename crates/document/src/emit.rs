@@ -174,6 +174,26 @@ pub fn from_document<'a>(
     Ok(items)
 }
 
+/// One map with the entries of all documents, in their order; entries with the same key are all there.
+///
+/// # Errors
+/// [`EmitError::NoDocument`] if there is none, [`EmitError::Unbalanced`] if one is no map.
+pub fn merged<'a>(items: &[Item<'a>]) -> Result<Vec<Item<'a>>, EmitError> {
+    check(items)?;
+    let mut merged = vec![Item::Map];
+    let mut at = 0;
+    while let Some(item) = items.get(at) {
+        let end = behind(items, at);
+        if *item != Item::Map {
+            return Err(EmitError::Unbalanced);
+        }
+        merged.extend_from_slice(&items[at + 1..end - 1]);
+        at = end;
+    }
+    merged.push(Item::End);
+    Ok(merged)
+}
+
 /// The value at `path` of the first document: of several entries with one key the first, as in sops.
 pub fn select<'i, 'a>(items: &'i [Item<'a>], path: &Path) -> Option<&'i [Item<'a>]> {
     let mut at = 0;

@@ -6,17 +6,11 @@
 //! # What this does not do
 //! It does not try other encryption contexts on files of SOPS before 3.3.0, which could note a wrong one.
 
-mod failure;
-mod http;
-mod login;
-mod sources;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use secret::SecretBytes;
@@ -24,37 +18,25 @@ use sops::MasterKey;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
+use crate::aws::{Call, Login, Place, no_credentials_in};
 use crate::network::Network;
 use crate::provider::{Answer, KeyProvider, ProviderError};
-use failure::Call;
-use http::Http;
-use login::Login;
 
-pub use sources::AwsSources;
+pub use crate::aws::AwsSources;
 
 /// Wraps and unwraps with keys of AWS KMS.
 pub struct AwsKms {
     network: Network,
     sources: Arc<AwsSources>,
-    http: SharedHttpClient,
     doors: Mutex<HashMap<Place, Arc<Door>>>,
     /// The credentials of each profile; the empty name stands for the one of the environment.
     logins: Mutex<HashMap<String, Arc<Login>>>,
-}
-
-/// What a client is made for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Place {
-    region: String,
-    profile: String,
-    role: Option<String>,
 }
 
 /// The way to the keys of one place.
 struct Door {
     place: Place,
     login: Arc<Login>,
-    http: SharedHttpClient,
     client: OnceCell<Client>,
 }
 
@@ -71,7 +53,6 @@ impl AwsKms {
     pub fn new(sources: AwsSources, network: Network) -> Self {
         Self {
             network,
-            http: SharedHttpClient::new(Http::new(sources.roots.clone())),
             sources: Arc::new(sources),
             doors: Mutex::default(),
             logins: Mutex::default(),
@@ -110,7 +91,7 @@ impl AwsKms {
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
         let login = logins
             .entry(place.profile.clone())
-            .or_insert_with(|| Arc::new(Login::of_profile(self.sources.clone(), self.http.clone(), &place)));
+            .or_insert_with(|| Arc::new(Login::of_profile(self.sources.clone(), &place)));
         let login = match &place.role {
             None => login.clone(),
             Some(role) => Arc::new(Login::in_role(&place, role, login.clone())),
@@ -118,7 +99,6 @@ impl AwsKms {
         let door = Arc::new(Door {
             place: place.clone(),
             login,
-            http: self.http.clone(),
             client: OnceCell::new(),
         });
         doors.insert(place, door.clone());
@@ -214,9 +194,9 @@ impl Door {
     /// A client with credentials: why there are none is known before a request is made.
     async fn open(&self, sources: &AwsSources, deadline: Instant) -> Result<&Client, ProviderError> {
         let login = timeout_at(deadline, self.login.credentials()).await;
-        login.map_err(|_| failure::no_credentials_in(sources.total))??;
+        login.map_err(|_| no_credentials_in(sources.total))??;
         let make = || async {
-            let config = sources.config(&self.place, self.login.clone(), &self.http).await;
+            let config = sources.config(&self.place, self.login.clone()).await;
             Client::new(&config)
         };
         Ok(self.client.get_or_init(make).await)

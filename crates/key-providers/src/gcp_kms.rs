@@ -9,28 +9,23 @@
 //!
 //! [`cloudkms/v1`]: https://cloud.google.com/kms/docs/reference/rest
 
-mod credentials;
-mod federation;
 mod refusal;
-mod service_account;
-mod sources;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secret::SecretBytes;
 use serde::Deserialize;
 use sops::MasterKey;
-use url::Url;
 use zeroize::Zeroizing;
 
+use crate::gcp::{Access, crc32c};
 use crate::network::Network;
 use crate::provider::{Answer, KeyProvider, ProviderError};
-use crate::rest::{Bounds, Reply, Request, Rest, Tokens};
+use crate::rest::{Reply, Request};
 
-use credentials::Login;
-pub use sources::GcpSources;
+pub use crate::gcp::GcpSources;
 
 /// What is left alone for a while if it does not answer: one address serves all keys.
 const SERVER: &str = "gcp_kms";
@@ -43,19 +38,7 @@ pub struct GcpKms {
 
 /// What outlives a call.
 struct Service {
-    sources: GcpSources,
-    connection: OnceLock<Connection>,
-    /// Held while somebody sets up the connection.
-    starting: tokio::sync::Mutex<()>,
-    tokens: Tokens,
-}
-
-/// Made with the first call.
-struct Connection {
-    rest: Rest,
-    login: Login,
-    /// Without path.
-    endpoint: Url,
+    access: Access,
 }
 
 /// The two operations.
@@ -69,10 +52,7 @@ impl GcpKms {
     /// A provider that logs in as `sources` say. Nothing is read before a key is used.
     pub fn new(sources: GcpSources, network: Network) -> Self {
         let service = Service {
-            sources,
-            connection: OnceLock::new(),
-            starting: tokio::sync::Mutex::default(),
-            tokens: Tokens::default(),
+            access: Access::new(sources),
         };
         Self {
             network,
@@ -156,49 +136,18 @@ impl Service {
         Ok(plaintext)
     }
 
-    /// Asks with a token, and once more with a new one if it is refused.
     async fn call(&self, name: &str, operation: Operation, input: &[u8]) -> Result<Reply, ProviderError> {
-        let connection = self.connection().await?;
-        let url = connection
-            .endpoint
-            .join(&format!("v1/{name}:{}", operation.verb()));
+        let universe = self.access.universe().await?;
+        let endpoint = self.access.sources().endpoint(universe)?;
+        let url = endpoint.join(&format!("v1/{name}:{}", operation.verb()));
         let url =
             url.map_err(|_| ProviderError::InvalidKey("its name is no part of an address".to_owned()))?;
-        let mut renewed = false;
-        loop {
-            let token = self.tokens.get(connection.login.token(&connection.rest)).await?;
-            let mut request = Request::json(url.clone(), operation.body(input)).bearer(&token)?;
-            if let Some(project) = connection.login.quota_project() {
-                request = request.with("x-goog-user-project", project.as_bytes())?;
-            }
-            let reply = connection.rest.ask(&request).await?;
-            if reply.is_success() {
-                return Ok(reply);
-            }
-            if reply.status.as_u16() == 401 && !renewed && connection.login.can_renew() {
-                renewed = true;
-                self.tokens.forget(&token).await;
-                continue;
-            }
-            return Err(refusal::of(&reply, name, operation));
+        let request = || Ok(Request::json(url.clone(), operation.body(input)));
+        let reply = self.access.ask(request).await?;
+        match reply.is_success() {
+            true => Ok(reply),
+            false => Err(refusal::of(&reply, name, operation)),
         }
-    }
-
-    async fn connection(&self) -> Result<&Connection, ProviderError> {
-        if let Some(connection) = self.connection.get() {
-            return Ok(connection);
-        }
-        let _starting = self.starting.lock().await;
-        if let Some(connection) = self.connection.get() {
-            return Ok(connection);
-        }
-        let login = self.sources.login()?;
-        let connection = Connection {
-            endpoint: self.sources.endpoint(login.universe())?,
-            rest: Rest::new(Bounds::default())?,
-            login,
-        };
-        Ok(self.connection.get_or_init(|| connection))
     }
 }
 
@@ -250,16 +199,6 @@ fn resource(key: &MasterKey) -> Result<String, ProviderError> {
 /// Whether a checksum came and is another one.
 fn differs(sum: Option<&str>, bytes: &[u8]) -> bool {
     sum.is_some_and(|sum| sum.parse() != Ok(crc32c(bytes)))
-}
-
-/// CRC-32C (Castagnoli), as the service counts it.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let sum = bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-            (sum >> 1) ^ (0x82F6_3B78 & (sum & 1).wrapping_neg())
-        })
-    });
-    !sum
 }
 
 #[cfg(test)]

@@ -15,9 +15,13 @@ pub mod age;
 #[cfg(feature = "agent")]
 pub mod agent;
 #[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(feature = "aws")]
 pub mod aws_kms;
 #[cfg(feature = "azure")]
 pub mod azure_kv;
+#[cfg(feature = "gcp")]
+pub mod gcp;
 #[cfg(feature = "gcp")]
 pub mod gcp_kms;
 #[cfg(feature = "key-service")]
@@ -30,8 +34,8 @@ mod process;
 mod prompt;
 mod provider;
 mod race;
-#[cfg(any(feature = "azure", feature = "gcp"))]
-mod rest;
+#[cfg(feature = "rest")]
+pub mod rest;
 #[cfg(any(feature = "agent", feature = "key-service"))]
 pub mod socket;
 #[cfg(feature = "vault")]

@@ -42,7 +42,7 @@ impl Network {
     /// # Errors
     /// That of `work`; [`ProviderError::Unreachable`] without doing it if `server` could not be reached a short while
     /// ago; and [`ProviderError::Unavailable`] if the system gives no thread.
-    pub(crate) async fn run<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         &self,
         server: &str,
         work: impl Future<Output = Result<T, ProviderError>> + Send + 'static,

@@ -18,22 +18,26 @@ use url::Url;
 
 use crate::provider::ProviderError;
 
-pub(crate) use tokens::{Token, Tokens};
+pub use tokens::Token;
+pub(crate) use tokens::Tokens;
 
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// No pause is longer, whatever a server asks for: somebody waits.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// A body may take a second for so many bytes, on top of the time that a request may take: 2 Mbit/s.
+const SLOWEST: u64 = 256 << 10;
+
 /// What a request may take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    /// Until there is a connection.
-    pub(crate) connect: Duration,
-    /// Until the answer has ended.
-    pub(crate) total: Duration,
-    /// How often it is made at most.
-    pub(crate) attempts: u32,
+pub struct Bounds {
+    /// Until there is a connection; 5 s.
+    pub connect: Duration,
+    /// Until the answer has ended, but for what a large body takes; 30 s.
+    pub total: Duration,
+    /// How often it is made at most; 4 times.
+    pub attempts: u32,
 }
 
 impl Default for Bounds {
@@ -47,26 +51,30 @@ impl Default for Bounds {
 }
 
 /// One pool of connections.
-pub(crate) struct Rest {
+pub struct Rest {
     pool: Pool,
     bounds: Bounds,
 }
 
 /// A request that can be made again.
-pub(crate) struct Request {
+pub struct Request {
     method: Method,
     url: Url,
     headers: HeaderMap,
     body: SecretBytes,
+    redirects: bool,
 }
 
 /// An answer that is not a failure of the server: it did what was asked, or says what is wrong with it.
-pub(crate) struct Reply {
+pub struct Reply {
     /// Who answered.
-    pub(crate) host: String,
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: SecretBytes,
+    pub host: String,
+    /// Never one of a server in trouble.
+    pub status: StatusCode,
+    /// What came before the body.
+    pub headers: HeaderMap,
+    /// At most 4 MiB.
+    pub body: SecretBytes,
 }
 
 /// Why there is no answer. Holds no body.
@@ -84,7 +92,7 @@ impl Rest {
     ///
     /// # Errors
     /// [`ProviderError::NotUsable`] if the system's certificates cannot be used.
-    pub(crate) fn new(bounds: Bounds) -> Result<Self, ProviderError> {
+    pub fn new(bounds: Bounds) -> Result<Self, ProviderError> {
         Self::build(bounds, true)
     }
 
@@ -104,7 +112,7 @@ impl Rest {
     fn build(bounds: Bounds, proxies: bool) -> Result<Self, ProviderError> {
         let settings = transport::Settings {
             connect: bounds.connect,
-            total: Some(bounds.total),
+            total: None, // set for each request
             proxies,
             ..transport::Settings::default()
         };
@@ -118,7 +126,7 @@ impl Rest {
     /// # Errors
     /// [`ProviderError::Unreachable`] if there is no answer, [`ProviderError::Unavailable`] for one of a server in trouble;
     /// [`ProviderError::NotUsable`] for a certificate that is not trusted and a redirect.
-    pub(crate) async fn ask(&self, request: &Request) -> Result<Reply, ProviderError> {
+    pub async fn ask(&self, request: &Request) -> Result<Reply, ProviderError> {
         let mut number = 0;
         loop {
             let (error, most, wanted) = match self.once(request).await {
@@ -137,14 +145,18 @@ impl Rest {
 
     async fn once(&self, request: &Request) -> Result<Reply, Fault> {
         let host = request.host();
+        let most = self.bounds.total + Duration::from_secs(request.body.len() as u64 / SLOWEST);
         let mut sent = reqwest::Request::new(request.method.clone(), request.url.clone());
         *sent.headers_mut() = request.headers.clone();
         *sent.body_mut() = Some(request.body.expose().to_vec().into());
+        *sent.timeout_mut() = Some(most);
         let answer = self.pool.send(sent).await;
-        let (parts, body) = answer.map_err(|fault| self.lost(&host, fault))?.into_parts();
+        let (parts, body) = answer
+            .map_err(|fault| self.lost(&host, fault, most))?
+            .into_parts();
         let (status, headers) = (parts.status, parts.headers);
         match status {
-            status if status.is_redirection() => {
+            status if status.is_redirection() && !request.redirects => {
                 let text = format!("{host} answers with a redirect, which is not followed");
                 Err(Fault::Lasting(text))
             }
@@ -166,7 +178,7 @@ impl Rest {
     }
 
     /// What went wrong on the way. One that cannot be reached is asked again only once: other keys may open the file.
-    fn lost(&self, host: &str, fault: transport::Fault) -> Fault {
+    fn lost(&self, host: &str, fault: transport::Fault, most: Duration) -> Fault {
         let seconds = |time: Duration| time.as_secs_f32();
         match fault {
             transport::Fault::NoConnection => {
@@ -174,7 +186,7 @@ impl Rest {
                 Fault::Lost(format!("{host} cannot be reached within {limit} s"), 1)
             }
             transport::Fault::NoAnswer => {
-                let limit = seconds(self.bounds.total);
+                let limit = seconds(most);
                 Fault::Lost(format!("{host} did not answer within {limit} s"), 1)
             }
             transport::Fault::Lost(why) => Fault::Lost(format!("{host} cannot be reached: {why}"), 2),
@@ -198,6 +210,7 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: SecretBytes::default(),
+            redirects: false,
         }
     }
 
@@ -214,20 +227,36 @@ impl Request {
         Self::post(url, "application/x-www-form-urlencoded", body)
     }
 
-    fn post(url: Url, content: &'static str, body: SecretBytes) -> Self {
+    /// One that puts `body` of the type `content` in a place.
+    pub fn put(url: Url, content: &'static str, body: SecretBytes) -> Self {
+        Self {
+            method: Method::PUT,
+            ..Self::post(url, content, body)
+        }
+    }
+
+    /// One that gives `body` of the type `content` to a service.
+    pub fn post(url: Url, content: &'static str, body: SecretBytes) -> Self {
         Self {
             method: Method::POST,
             url,
             headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content))]),
             body,
+            redirects: false,
         }
+    }
+
+    /// The request with its answer handed over if it leads elsewhere, instead of a failure. It is not followed.
+    pub fn telling_redirects(mut self) -> Self {
+        self.redirects = true;
+        self
     }
 
     /// The request with one more header, whose value is shown nowhere.
     ///
     /// # Errors
     /// [`ProviderError::NotUsable`] if no header can hold it.
-    pub(crate) fn with(mut self, name: &str, value: &[u8]) -> Result<Self, ProviderError> {
+    pub fn with(mut self, name: &str, value: &[u8]) -> Result<Self, ProviderError> {
         let text =
             || ProviderError::NotUsable(format!("the text for the header {name} has a control character"));
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| text())?;
@@ -241,20 +270,25 @@ impl Request {
     ///
     /// # Errors
     /// As [`Self::with`].
-    pub(crate) fn bearer(self, token: &Token) -> Result<Self, ProviderError> {
+    pub fn bearer(self, token: &Token) -> Result<Self, ProviderError> {
         let value = SecretBytes::new([b"Bearer ", token.bearer.expose()].concat());
         self.with("authorization", value.expose())
     }
 
+    /// A header, if the request has it.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.get(name).map(HeaderValue::as_bytes)
+    }
+
     /// Host and port as they are told.
-    pub(crate) fn host(&self) -> String {
+    pub fn host(&self) -> String {
         host(&self.url)
     }
 }
 
 impl Reply {
     /// Whether it did what was asked.
-    pub(crate) fn is_success(&self) -> bool {
+    pub fn is_success(&self) -> bool {
         self.status.is_success()
     }
 
@@ -262,24 +296,24 @@ impl Reply {
     ///
     /// # Errors
     /// [`ProviderError::Unavailable`] if it is none.
-    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ProviderError> {
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ProviderError> {
         self.parse()
             .ok_or_else(|| self.unusable("it is not what the service is documented to answer"))
     }
 
     /// The answer as `T`, if it is one.
-    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Option<T> {
+    pub fn parse<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(self.body.expose()).ok()
     }
 
     /// An answer that nothing can be done with.
-    pub(crate) fn unusable(&self, why: &str) -> ProviderError {
+    pub fn unusable(&self, why: &str) -> ProviderError {
         ProviderError::Unavailable(format!("the answer of {} cannot be used: {why}", self.host))
     }
 }
 
 /// A word out of an answer that may be shown: a code, never a sentence.
-pub(crate) fn word(text: &str) -> &str {
+pub fn word(text: &str) -> &str {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     match text.len() <= 64 && !text.is_empty() && text.chars().all(fine) {
         true => text,
@@ -288,7 +322,7 @@ pub(crate) fn word(text: &str) -> &str {
 }
 
 /// Host and port of a URL.
-pub(crate) fn host(url: &Url) -> String {
+pub fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
         Some(port) => format!("{host}:{port}"),

@@ -56,6 +56,17 @@ impl Address {
     pub fn is_plain(&self) -> bool {
         self.0.scheme() == "http"
     }
+
+    /// Whether what is sent can be read on the way by others than this machine.
+    pub fn is_exposed(&self) -> bool {
+        let here = match self.0.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        self.is_plain() && !here
+    }
 }
 
 impl fmt::Display for Address {
@@ -91,6 +102,12 @@ impl Segments {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Display for Segments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -53,7 +53,7 @@ impl Settings {
 
 /// A client of one server.
 pub struct Client {
-    transport: Transport,
+    pub(crate) transport: Transport,
     auth: Auth,
     /// Held while somebody logs in: the others wait for that token.
     token: Mutex<Option<Arc<SecretBytes>>>,
@@ -126,19 +126,30 @@ impl Client {
         &self,
         request: &(dyn Fn() -> E + Sync),
     ) -> Result<Answer<E::Response>, Error> {
-        let attempts = tokio::time::timeout(self.total, self.attempts(request));
+        self.ask(request, &|body| self.transport.read(body)).await
+    }
+
+    /// As [`Self::call`], for answers that are read in another way.
+    pub(crate) async fn ask<E: Endpoint, T>(
+        &self,
+        request: &(dyn Fn() -> E + Sync),
+        read: &(dyn Fn(&[u8]) -> Result<T, Error> + Sync),
+    ) -> Result<T, Error> {
+        let attempts = tokio::time::timeout(self.total, self.attempts(request, read));
         attempts.await.unwrap_or_else(|_| Err(self.transport.timed_out()))
     }
 
     /// Asks with a token, again after a pause where that may help, and once with a new token if one can be had.
-    async fn attempts<E: Endpoint>(
+    async fn attempts<E: Endpoint, T>(
         &self,
         request: &(dyn Fn() -> E + Sync),
-    ) -> Result<Answer<E::Response>, Error> {
+        read: &(dyn Fn(&[u8]) -> Result<T, Error> + Sync),
+    ) -> Result<T, Error> {
         let (mut number, mut renewed) = (0, false);
         loop {
             let token = self.token().await?;
-            let error = match self.transport.call(&request(), Some(&token)).await {
+            let answer = self.transport.send(&request(), Some(&token)).await;
+            let error = match answer.and_then(|body| read(body.expose())) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };

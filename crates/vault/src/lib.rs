@@ -1,4 +1,4 @@
-//! A client for Vault and OpenBao: logging in, and wrapping keys with the transit engine.
+//! A client for Vault and OpenBao: logging in, wrapping keys with the transit engine, and secrets of the key-value engine.
 //!
 //! Requests and answers are those of `vaultrs`; they travel over a transport of our own, which bounds time and size,
 //! follows no redirect, and never puts an answer's body into an error.
@@ -11,6 +11,7 @@ mod address;
 mod auth;
 mod client;
 mod error;
+mod kv;
 mod retry;
 mod transport;
 
@@ -21,3 +22,4 @@ pub use address::{Address, AddressError, Segments};
 pub use auth::Auth;
 pub use client::{Client, Settings};
 pub use error::{Error, Retry};
+pub use kv::{KvPath, KvVersion, Written};

@@ -7,7 +7,7 @@ use secret::SecretBytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::{Address, Auth, Client, Error, Segments, Settings};
+use crate::{Address, Auth, Client, Error, KvPath, KvVersion, Segments, Settings, Written};
 
 const TOKEN: &str = "s.canary-of-the-token";
 
@@ -253,4 +253,108 @@ async fn a_login_is_made_once_and_once_more_when_its_token_is_refused() {
         ["login", "one", "one", "login", "two", "two", "login", "three"]
     );
     assert!(server.requests()[0].starts_with("POST /v1/auth/approle/login"));
+}
+
+const VALUE: &str = "canary-of-a-value";
+
+async fn put(client: &Client, version: KvVersion) -> Result<Written, Error> {
+    let values = SecretBytes::new(format!("{{\"b\":[1],\"a\":\"{VALUE}\"}}").into_bytes());
+    let mount = Segments::parse("team/kv/").expect("a mount");
+    let path = KvPath::parse("x/my app.yaml").expect("a path");
+    client.put_secret(version, &mount, &path, &values).await
+}
+
+#[tokio::test]
+async fn a_secret_is_written_unless_it_is_there_already() {
+    let values = |value: &str| format!("{{\"a\":\"{value}\",\"b\":[1]}}");
+    let versioned = |value: &str| data(&format!("{{\"data\":{},\"metadata\":{{}}}}", values(value)));
+    let deleted = || data("{\"data\":null,\"metadata\":{}}");
+    let absent = || answer("404 Not Found", "{\"errors\":[]}");
+    let denied = || answer("403 Forbidden", "{\"errors\":[\"permission denied\"]}");
+    let done = || answer("204 No Content", "");
+    let (v1, v2) = (KvVersion::V1, KvVersion::V2);
+    for (version, found, is) in [
+        (v2, versioned(VALUE), Written::Equal),
+        (v1, data(&values(VALUE)), Written::Equal),
+        (v2, versioned("other"), Written::New),
+        (v1, data(&values("other")), Written::New),
+        (v2, deleted(), Written::New),
+        (v2, absent(), Written::New),
+        (v1, absent(), Written::New),
+        (v2, denied(), Written::Unseen),
+        (v1, denied(), Written::Unseen),
+    ] {
+        let server = Server::start(vec![found, done()]).await;
+        assert_eq!(put(&server.client(), version).await.expect("written"), is);
+        let requests = server.requests();
+        let (path, body) = match version {
+            KvVersion::V1 => (
+                "/v1/team/kv/x/my%20app.yaml",
+                format!("{{\"b\":[1],\"a\":\"{VALUE}\"}}"),
+            ),
+            KvVersion::V2 => (
+                "/v1/team/kv/data/x/my%20app.yaml",
+                format!("{{\"data\":{{\"b\":[1],\"a\":\"{VALUE}\"}}}}"),
+            ),
+        };
+        assert!(
+            requests[0].starts_with(&format!("GET {path} HTTP/1.1")),
+            "{requests:?}"
+        );
+        match is {
+            Written::Equal => assert_eq!(requests.len(), 1),
+            _ => {
+                assert!(
+                    requests[1].starts_with(&format!("POST {path} HTTP/1.1")),
+                    "{requests:?}"
+                );
+                let (_, sent) = requests[1].split_once("\r\n\r\n").expect("a body");
+                assert!(sent.starts_with(&body), "{sent}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_written_is_in_no_error() {
+    let refused = "{\"errors\":[\"cas is required\"]}";
+    for (status, body, is) in [
+        (
+            "403 Forbidden",
+            "{\"errors\":[]}",
+            "do not allow team/kv/data/x/my app.yaml",
+        ),
+        (
+            "404 Not Found",
+            "{\"errors\":[]}",
+            "has no team/kv/data/x/my app.yaml",
+        ),
+        (
+            "400 Bad",
+            refused,
+            "refused team/kv/data/x/my app.yaml: cas is required",
+        ),
+        ("307 Moved\r\nlocation: http://127.0.0.1:1/", "", "redirect"),
+    ] {
+        let absent = answer("404 Not Found", "{\"errors\":[]}");
+        let server = Server::start(vec![absent, answer(status, body)]).await;
+        let error = put(&server.client(), KvVersion::V2)
+            .await
+            .expect_err(status)
+            .to_string();
+        assert!(error.contains(is), "{status}: {error}");
+        assert!(!error.contains(TOKEN) && !error.contains(VALUE), "{error}");
+    }
+    let server = Server::start(vec![answer("200 OK", "{}")]).await;
+    let list = SecretBytes::copy_from(b"[\"canary-of-a-value\"]");
+    let (mount, path) = (
+        Segments::parse("kv").expect("a mount"),
+        KvPath::parse("x").expect("a path"),
+    );
+    let error = server
+        .client()
+        .put_secret(KvVersion::V1, &mount, &path, &list)
+        .await;
+    assert!(matches!(error, Err(Error::Setting(_))));
+    assert!(server.requests().is_empty());
 }

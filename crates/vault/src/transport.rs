@@ -8,6 +8,7 @@ use rustify::client::Client as RestClient;
 use rustify::endpoint::Endpoint;
 use rustify::errors::ClientError;
 use secret::SecretBytes;
+use serde::de::DeserializeOwned;
 use transport::{Fault, Invalid, Names, Pool};
 
 use crate::address::Address;
@@ -56,6 +57,21 @@ impl Transport {
         endpoint: &E,
         token: Option<&SecretBytes>,
     ) -> Result<Answer<E::Response>, Error> {
+        let body = self.send(endpoint, token).await?;
+        self.read(body.expose())
+    }
+
+    /// A body as what an answer holds.
+    pub(crate) fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Error> {
+        serde_json::from_slice(body).map_err(|_| self.unusable("it is not an answer of Vault"))
+    }
+
+    /// Sends one request; the body of its answer, which may be empty.
+    pub(crate) async fn send<E: Endpoint>(
+        &self,
+        endpoint: &E,
+        token: Option<&SecretBytes>,
+    ) -> Result<SecretBytes, Error> {
         let token = token
             .map(|token| HeaderValue::from_bytes(token.expose()))
             .transpose();
@@ -70,8 +86,7 @@ impl Transport {
         let answer = endpoint.exec(&carrier).await.map_err(|error| self.own(error))?;
         let what = endpoint.path();
         self.judge(&answer.response, what.trim_start_matches('/'))?;
-        serde_json::from_slice(answer.response.body())
-            .map_err(|_| self.unusable("it is not an answer of Vault"))
+        Ok(SecretBytes::new(answer.response.into_body()))
     }
 
     pub(crate) fn unusable(&self, why: &'static str) -> Error {

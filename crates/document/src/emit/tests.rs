@@ -385,3 +385,40 @@ fn a_comment_that_yaml_cannot_hold_is_printed_so_that_it_reads() {
         assert_eq!(read.expect("reads").walk().count(), 5);
     }
 }
+
+#[test]
+fn documents_become_one_map() {
+    use Item::{End, List, Map};
+    let items = [
+        vec![
+            Map,
+            comment("c"),
+            key("a"),
+            int(1),
+            key("m"),
+            Map,
+            key("x"),
+            List,
+            End,
+            End,
+            End,
+        ],
+        vec![Map, End],
+        vec![Map, key("a"), int(2), End],
+    ];
+    let merged = merged(&items.concat()).expect("maps");
+    let text = written(Format::Json, &merged);
+    assert_eq!(
+        text,
+        "{\n\t\"a\": 1,\n\t\"m\": {\n\t\t\"x\": []\n\t},\n\t\"a\": 2\n}\n"
+    );
+    for bad in [
+        vec![],
+        vec![List, End],
+        vec![int(1)],
+        vec![Map, End, int(1)],
+        vec![Map],
+    ] {
+        assert!(super::merged(&bad).is_err(), "{bad:?}");
+    }
+}

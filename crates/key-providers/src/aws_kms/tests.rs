@@ -338,7 +338,7 @@ fn nothing_shows_credentials() {
         profile: String::new(),
         role: None,
     };
-    let login = Login::of_profile(sources, SharedHttpClient::new(Http::default()), &place);
+    let login = Login::of_profile(sources, &place);
     assert!(!format!("{login:?}").contains(SECRET), "{login:?}");
 }
 
@@ -363,10 +363,10 @@ fn sources_of_credentials_are_named_and_what_they_said_is_not() {
         ),
     ];
     for (error, words) in texts {
-        let text = failure::of_credentials(&error, "p", false).error().to_string();
+        let text = crate::aws::of_credentials(&error, "p", false).error().to_string();
         assert!(text.contains(words) && !text.contains(SECRET), "{text}");
         assert!(text.chars().count() <= 160, "{text}");
     }
-    let named = failure::of_credentials(&CredentialsError::not_loaded(""), "p", true);
+    let named = crate::aws::of_credentials(&CredentialsError::not_loaded(""), "p", true);
     assert!(!named.error().to_string().contains("AWS_ACCESS_KEY_ID"));
 }

@@ -15,7 +15,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// What a service wants to see.
-pub(crate) struct Token {
+pub struct Token {
     /// What stands behind `Bearer`.
     pub(crate) bearer: SecretBytes,
     until: Option<Instant>,

@@ -101,7 +101,10 @@ impl VaultSources {
     }
 
     /// A client of the server at `address`.
-    pub(super) fn client(&self, address: Address) -> Result<Client, ProviderError> {
+    ///
+    /// # Errors
+    /// [`ProviderError::NotUsable`] if the server is not allowed, or there is no token, login or certificate that can be used.
+    pub fn client(&self, address: Address) -> Result<Client, ProviderError> {
         if !self.allowed.has(&address) {
             let text = format!("{address} is not among the servers that SOPS_HC_VAULT_ALLOWLIST allows");
             return Err(ProviderError::NotUsable(text));

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Place;
 use super::failure::{self, Call, Refusal};
+use super::http::Http;
 use super::sources::AwsSources;
 use crate::provider::ProviderError;
 
@@ -22,7 +23,7 @@ const BEFORE_EXPIRY: Duration = Duration::from_secs(60);
 const FAILURE_STANDS: Duration = Duration::from_secs(30);
 
 /// Where credentials come from, and those that came last.
-pub(super) struct Login {
+pub(crate) struct Login {
     sources: Arc<AwsSources>,
     http: SharedHttpClient,
     place: Place,
@@ -43,7 +44,8 @@ enum Origin {
 
 impl Login {
     /// The credentials of the profile of `place`, which is the environment's if it names none.
-    pub(super) fn of_profile(sources: Arc<AwsSources>, http: SharedHttpClient, place: &Place) -> Self {
+    pub(crate) fn of_profile(sources: Arc<AwsSources>, place: &Place) -> Self {
+        let http = SharedHttpClient::new(Http::new(sources.roots.clone()));
         let place = Place {
             role: None,
             ..place.clone()
@@ -52,7 +54,7 @@ impl Login {
     }
 
     /// Those of the role `arn`, which is assumed `with` others.
-    pub(super) fn in_role(place: &Place, arn: &str, with: Arc<Self>) -> Self {
+    pub(crate) fn in_role(place: &Place, arn: &str, with: Arc<Self>) -> Self {
         let (sources, http) = (with.sources.clone(), with.http.clone());
         let origin = Origin::Role {
             arn: arn.to_owned(),
@@ -72,8 +74,13 @@ impl Login {
         }
     }
 
+    /// How requests leave that are signed with its credentials.
+    pub(super) fn http(&self) -> SharedHttpClient {
+        self.http.clone()
+    }
+
     /// Credentials that have not expired. Who asks while they are being loaded waits for the same ones.
-    pub(super) async fn credentials(&self) -> Result<Credentials, ProviderError> {
+    pub(crate) async fn credentials(&self) -> Result<Credentials, ProviderError> {
         let mut last = self.last.lock().await;
         match &*last {
             Some(Ok(credentials)) if lasts(credentials) => return Ok(credentials.clone()),
@@ -109,7 +116,7 @@ impl Login {
     ) -> Result<Credentials, Refusal> {
         Box::pin(with.credentials()).await.map_err(Refusal::of)?;
         let make = || async {
-            let config = self.sources.config(&self.place, with.clone(), &self.http).await;
+            let config = self.sources.config(&self.place, with.clone()).await;
             aws_sdk_sts::Client::new(&config)
         };
         let request = sts.get_or_init(make).await.assume_role();

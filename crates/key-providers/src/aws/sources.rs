@@ -25,7 +25,8 @@ use aws_config::identity::IdentityCache;
 use aws_config::imds;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
-use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::meta::region::ProvideRegion as _;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -89,8 +90,17 @@ impl AwsSources {
         }
     }
 
+    /// The region that the environment or the profile names.
+    pub(crate) async fn usual_region(&self) -> Option<String> {
+        if let Some(region) = &self.region {
+            return Some(region.clone());
+        }
+        let region = ProfileFileRegionProvider::new().region().await?;
+        Some(region.to_string())
+    }
+
     /// The credentials of `place`, without its role.
-    pub(super) async fn chain(&self, place: &Place, http: &SharedHttpClient) -> SharedCredentialsProvider {
+    pub(crate) async fn chain(&self, place: &Place, http: &SharedHttpClient) -> SharedCredentialsProvider {
         if let Some(credentials) = &self.credentials {
             return SharedCredentialsProvider::new(credentials.clone());
         }
@@ -126,12 +136,8 @@ impl AwsSources {
     }
 
     /// What clients for `place` are made of.
-    pub(super) async fn config(
-        &self,
-        place: &Place,
-        login: Arc<Login>,
-        http: &SharedHttpClient,
-    ) -> SdkConfig {
+    pub(crate) async fn config(&self, place: &Place, login: Arc<Login>) -> SdkConfig {
+        let http = login.http();
         let login: Arc<dyn ProvideCredentials> = login;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(place.region.clone()))
@@ -139,7 +145,7 @@ impl AwsSources {
             .identity_cache(IdentityCache::no_cache()) // the login remembers them
             .retry_config(retry())
             .timeout_config(self.timeouts())
-            .http_client(http.clone());
+            .http_client(http);
         if !place.profile.is_empty() {
             loader = loader.profile_name(&place.profile);
         }
@@ -158,14 +164,14 @@ impl AwsSources {
     }
 
     /// The name of a role's session, as SOPS makes it: `sops@HOST`.
-    pub(super) fn session_name(&self) -> String {
+    pub(crate) fn session_name(&self) -> String {
         let allowed = |sign: &char| sign.is_ascii_alphanumeric() || "=,.@-_".contains(*sign);
         let name = "sops@".chars().chain(self.host.chars().filter(allowed));
         name.take(LONGEST_SESSION).collect()
     }
 
     /// The profile of `place` as it is called.
-    pub(super) fn profile_of<'a>(&'a self, place: &'a Place) -> &'a str {
+    pub(crate) fn profile_of<'a>(&'a self, place: &'a Place) -> &'a str {
         match place.profile.as_str() {
             "" => self.profile.as_deref().unwrap_or("default"),
             named => named,

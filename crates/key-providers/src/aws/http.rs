@@ -19,7 +19,7 @@ type Limits = (Option<Duration>, Option<Duration>);
 
 /// What all clients of the SDK send their requests with.
 #[derive(Debug, Default)]
-pub(super) struct Http {
+pub(crate) struct Http {
     names: Names,
     /// `AWS_CA_BUNDLE`: the only certificates that may vouch for a server, in PEM.
     roots: Option<PathBuf>,
@@ -40,7 +40,7 @@ pub(super) enum NotSent {
 }
 
 impl Http {
-    pub(super) fn new(roots: Option<PathBuf>) -> Self {
+    pub(crate) fn new(roots: Option<PathBuf>) -> Self {
         Self {
             roots,
             ..Self::default()

@@ -13,28 +13,28 @@ use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use crate::provider::ProviderError;
 
 /// A request to a service of AWS, for reports about it.
-pub(super) struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// As policies name it.
-    pub(super) action: &'static str,
-    pub(super) service: &'static str,
-    pub(super) region: &'a str,
+    pub(crate) action: &'static str,
+    pub(crate) service: &'static str,
+    pub(crate) region: &'a str,
     /// Where the service is, if it is not where AWS has it.
-    pub(super) at: Option<&'a str>,
-    pub(super) total: Duration,
+    pub(crate) at: Option<&'a str>,
+    pub(crate) total: Duration,
     /// The names of the encryption context, never its values.
-    pub(super) context: Vec<&'a str>,
+    pub(crate) context: Vec<&'a str>,
 }
 
 /// A failure that stands for a while.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// Whether it may go away by itself.
     passing: bool,
     text: String,
 }
 
 impl Refusal {
-    pub(super) fn of(error: ProviderError) -> Self {
+    pub(crate) fn of(error: ProviderError) -> Self {
         Self {
             passing: matches!(
                 error,
@@ -51,7 +51,7 @@ impl Refusal {
         }
     }
 
-    pub(super) fn error(&self) -> ProviderError {
+    pub(crate) fn error(&self) -> ProviderError {
         match self.passing {
             true => ProviderError::Unavailable(self.text.clone()),
             false => ProviderError::NotUsable(self.text.clone()),
@@ -69,7 +69,7 @@ impl Call<'_> {
     }
 
     /// There was no answer within the time for all attempts.
-    pub(super) fn too_long(&self) -> ProviderError {
+    pub(crate) fn too_long(&self) -> ProviderError {
         ProviderError::Unreachable(format!(
             "{} did not answer within {}",
             self.server(),
@@ -78,12 +78,12 @@ impl Call<'_> {
     }
 
     /// An answer without what was asked for.
-    pub(super) fn no_answer(&self) -> ProviderError {
+    pub(crate) fn no_answer(&self) -> ProviderError {
         ProviderError::Unavailable(format!("the answer of {} cannot be read", self.server()))
     }
 
     /// Our own error out of the SDK's.
-    pub(super) fn failure<E>(&self, error: &SdkError<E, HttpResponse>) -> ProviderError
+    pub(crate) fn failure<E>(&self, error: &SdkError<E, HttpResponse>) -> ProviderError
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
@@ -185,7 +185,7 @@ impl Call<'_> {
 }
 
 /// Credentials did not come in time.
-pub(super) fn no_credentials_in(total: Duration) -> ProviderError {
+pub(crate) fn no_credentials_in(total: Duration) -> ProviderError {
     ProviderError::Unavailable(format!(
         "the AWS credentials were not there within {}",
         seconds(total)
@@ -196,7 +196,7 @@ pub(super) fn no_credentials_in(total: Duration) -> ProviderError {
 /// came before it.
 ///
 /// The SDK's texts are not repeated: they can hold what a program printed or what a variable was set to.
-pub(super) fn of_credentials(error: &CredentialsError, profile: &str, named: bool) -> Refusal {
+pub(crate) fn of_credentials(error: &CredentialsError, profile: &str, named: bool) -> Refusal {
     let metadata = find::<ImdsError>(error).is_some();
     match error {
         CredentialsError::CredentialsNotLoaded(_) => Refusal::lasting(nowhere(profile, named)),

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::UNIVERSE;
 use super::federation::Federation;
 use super::service_account::ServiceAccount;
-use super::sources::UNIVERSE;
 use crate::provider::ProviderError;
 use crate::rest::{self, Reply, Request, Rest, Token};
 

@@ -18,14 +18,13 @@ use std::path::{Path, PathBuf};
 use secret::SecretBytes;
 use url::Url;
 
+use super::UNIVERSE;
 use super::credentials::{Credential, Login};
 use crate::provider::ProviderError;
 use crate::rest;
 
 /// Largest file that is read as a credential, in bytes.
 const LARGEST: u64 = 1 << 20;
-/// The universe in which everybody is.
-pub(super) const UNIVERSE: &str = "googleapis.com";
 
 /// Where credentials and the service are. Nothing is read before a key is used.
 #[derive(Clone, Default)]
@@ -93,7 +92,7 @@ impl GcpSources {
     }
 
     /// Where Cloud KMS is, for a credential of `universe`.
-    pub(super) fn endpoint(&self, universe: Option<&str>) -> Result<Url, ProviderError> {
+    pub(crate) fn endpoint(&self, universe: Option<&str>) -> Result<Url, ProviderError> {
         let wanted = self.universe.as_deref().unwrap_or(universe.unwrap_or(UNIVERSE));
         if let Some(own) = universe
             && own != wanted

@@ -17,6 +17,7 @@ mod ledger;
 mod log;
 mod policy;
 mod private;
+mod publication;
 mod rekey;
 mod sockets;
 mod sops_cli;

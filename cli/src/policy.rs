@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use document::Position;
-use sops::config::{Config, CreationRule};
+use sops::config::{Config, CreationRule, DestinationRule};
 
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Cap};
@@ -52,9 +52,21 @@ impl Policy {
     /// # Errors
     /// Code 2 if the current directory is gone.
     pub(crate) fn rule_for(&self, target: &Path) -> Result<Option<&CreationRule>> {
+        Ok(self.config.rule_for(&self.tested(target)?))
+    }
+
+    /// The first destination rule for the file at `target`, tested in the same way. (sops tests the path as it is typed.)
+    ///
+    /// # Errors
+    /// Code 2 if the current directory is gone.
+    pub(crate) fn destination_for(&self, target: &Path) -> Result<Option<&DestinationRule>> {
+        Ok(self.config.destination_for(&self.tested(target)?))
+    }
+
+    fn tested(&self, target: &Path) -> Result<String> {
         let target = absolute(target)?;
         let tested = target.strip_prefix(self.folder()).unwrap_or(&target);
-        Ok(self.config.rule_for(&tested.to_string_lossy()))
+        Ok(tested.to_string_lossy().into_owned())
     }
 }
 

@@ -189,6 +189,27 @@ pub(crate) fn changes(metadata: &Metadata, wanted: &[Vec<MasterKey>], threshold:
     lines
 }
 
+/// Who stays, comes and goes, group by group, as sops prints it.
+pub(crate) fn diff_as_sops(present: &[Vec<String>], wanted: &[Vec<MasterKey>]) -> String {
+    let mut out = String::new();
+    for number in 0..present.len().max(wanted.len()) {
+        let present = present.get(number).map_or(&[][..], Vec::as_slice);
+        let wanted = wanted.get(number).into_iter().flatten();
+        let wanted: Vec<String> = wanted.map(ToString::to_string).collect();
+        out.push_str(&format!("Group {}\n", number + 1));
+        for key in present.iter().filter(|key| wanted.contains(key)) {
+            out.push_str(&format!("    {key}\n"));
+        }
+        for key in wanted.iter().filter(|key| !present.contains(key)) {
+            out.push_str(&format!("+++ {key}\n"));
+        }
+        for key in present.iter().filter(|key| !wanted.contains(key)) {
+            out.push_str(&format!("--- {key}\n"));
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

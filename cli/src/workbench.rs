@@ -194,7 +194,7 @@ impl Workbench {
         let keys = metadata.groups.iter().flatten().filter_map(KeyEntry::master_key);
         let opened = self
             .waiting
-            .block_on(keys, self.keyring.unwrap(metadata, &self.order, &check))
+            .for_keys(keys, self.keyring.unwrap(metadata, &self.order, &check))
             .map_err(|failure| {
                 let code = if failure.exit_code() == 111 {
                     Code::NoEncryptionKey
@@ -210,6 +210,11 @@ impl Workbench {
         self.ui
             .log("SOPS", Level::Info, "Data key recovered successfully", &[]);
         Ok(opened.data_key)
+    }
+
+    /// Waits for an answer of `whom`; others can work meanwhile.
+    pub(crate) fn wait<T>(&self, whom: &str, answer: impl Future<Output = T>) -> T {
+        self.waiting.block_on(|| whom.to_owned(), answer)
     }
 
     /// Opens a sealed file with all checks, except those that `ignore_mac` switches off.
@@ -325,7 +330,7 @@ impl Workbench {
         let keys = groups.iter().flatten();
         let wrapped = self
             .waiting
-            .block_on(
+            .for_keys(
                 keys,
                 self.keyring.wrap(groups, threshold, key, &now, &mut random),
             )

@@ -16,6 +16,7 @@ mod groups;
 mod init;
 mod keys;
 mod keyservice;
+mod publish;
 pub(crate) mod recipients;
 mod rotate;
 mod seal;
@@ -88,6 +89,7 @@ pub(crate) enum Command {
     #[command(name = "updatekeys")]
     UpdateKeys(updatekeys::UpdateKeys),
     Groups(groups::Groups),
+    Publish(publish::Publish),
     ExecEnv(exec_env::ExecEnv),
     ExecFile(exec_file::ExecFile),
     #[command(name = "filestatus")]
@@ -246,6 +248,7 @@ pub(crate) fn run(mut global: Global, command: Command) -> Result<ExitCode> {
         Command::Rotate(rotate) => rotate.run(&bench),
         Command::UpdateKeys(updatekeys) => updatekeys.run(&bench),
         Command::Groups(groups) => groups.run(&bench),
+        Command::Publish(publish) => publish.run(&bench),
         Command::ExecEnv(exec) => exec.run(bench),
         Command::ExecFile(exec) => exec.run(bench),
         Command::FileStatus(status) => status.run(&bench),
@@ -338,6 +341,21 @@ pub(crate) fn emitted(
     let options = emit_options(indent)?;
     with_items(bench, name, input, plaintext, |items| {
         emit::emit(output, items, &options).map_err(|error| emit_error(name, &error))
+    })
+}
+
+/// What a plaintext holds, as one JSON map: the entries of all its documents, of those with the same key the last one
+/// wherever it is read. Comments are left out.
+pub(crate) fn values(
+    bench: &Workbench,
+    name: &Path,
+    format: Format,
+    plaintext: SecretBytes,
+) -> Result<SecretBytes> {
+    with_items(bench, name, format, plaintext, |items| {
+        let merged = emit::merged(items).map_err(|error| emit_error(name, &error))?;
+        let printed = emit::emit(Format::Json, &merged, &emit::Options::default());
+        printed.map_err(|error| emit_error(name, &error))
     })
 }
 

@@ -8,7 +8,7 @@ use sops::MasterKey;
 use crate::args::InputFormat;
 use crate::error::{Code, Error, Result};
 use crate::files::Target;
-use crate::rekey::{as_in_file, changes, name, rekeyed};
+use crate::rekey::{as_in_file, changes, diff_as_sops, name, rekeyed};
 use crate::walk::{Walk, is_document};
 use crate::workbench::Workbench;
 
@@ -175,27 +175,7 @@ struct Plan {
 impl Plan {
     /// The change as sops prints it.
     fn in_words_of_sops(&self) -> String {
-        let mut out = "The following changes will be made to the file's groups:\n".to_owned();
-        for number in 0..self.present.len().max(self.groups.len()) {
-            let present = self.present.get(number).map_or(&[][..], Vec::as_slice);
-            let wanted: Vec<String> = self
-                .groups
-                .get(number)
-                .into_iter()
-                .flatten()
-                .map(ToString::to_string)
-                .collect();
-            out.push_str(&format!("Group {}\n", number + 1));
-            for key in present.iter().filter(|key| wanted.contains(key)) {
-                out.push_str(&format!("    {key}\n"));
-            }
-            for key in wanted.iter().filter(|key| !present.contains(key)) {
-                out.push_str(&format!("+++ {key}\n"));
-            }
-            for key in present.iter().filter(|key| !wanted.contains(key)) {
-                out.push_str(&format!("--- {key}\n"));
-            }
-        }
-        out
+        let diff = diff_as_sops(&self.present, &self.groups);
+        format!("The following changes will be made to the file's groups:\n{diff}")
     }
 }

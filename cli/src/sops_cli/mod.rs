@@ -9,6 +9,7 @@ mod changing;
 mod flags;
 mod groups;
 mod opening;
+mod publishing;
 mod sealing;
 mod table;
 
@@ -74,9 +75,6 @@ fn start(arguments: &[OsString]) -> Result<ExitCode> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if let ["groups"] = words[..] {
         return help();
-    }
-    if let ["publish", ..] = words[..] {
-        return Err(Error::new(Code::Generic, "sops publish is not built in yet"));
     }
     let Some((command, named_by)) = table::command(&words) else {
         return legacy(bench, before);
@@ -167,6 +165,7 @@ impl Session {
             Name::ExecEnv => self.exec_env(),
             Name::ExecFile => self.exec_file(),
             Name::FileStatus => self.file_status(),
+            Name::Publish => self.publish(),
             Name::KeyService => self.key_service(),
             Name::Completion => completion(&self.given),
         }
@@ -351,7 +350,7 @@ fn help() -> Result<ExitCode> {
 }
 
 fn completion(given: &Given) -> Result<ExitCode> {
-    let commands = "encrypt decrypt rotate edit set unset updatekeys groups exec-env exec-file filestatus keyservice completion";
+    let commands = "encrypt decrypt rotate edit set unset updatekeys groups exec-env exec-file publish filestatus keyservice completion";
     let script = match given.word(0).and_then(|word| word.to_str()) {
         Some("bash") => format!("complete -o default -W \"{commands}\" sops\n"),
         Some("zsh") => format!("#compdef sops\n_arguments '1: :({commands})' '*:file:_files'\n"),
@@ -380,6 +379,7 @@ COMMANDS:
    groups         add or delete a key group
    exec-env       run a command with the values as variables
    exec-file      run a command that reads the opened file
+   publish        upload to where destination_rules say
    filestatus     whether a file is sealed
    keyservice     wrap and unwrap data keys for others
    completion     a script for bash or zsh

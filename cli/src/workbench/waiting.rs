@@ -38,11 +38,16 @@ impl Waiting {
     }
 
     /// Waits for `answer`, in which the holders of `keys` have a say.
-    pub(super) fn block_on<'k, T>(
+    pub(super) fn for_keys<'k, T>(
         &self,
         keys: impl Iterator<Item = &'k MasterKey>,
         answer: impl Future<Output = T>,
     ) -> T {
+        self.block_on(|| names(keys), answer)
+    }
+
+    /// Waits for `answer`, which `whom` gives.
+    pub(super) fn block_on<T>(&self, whom: impl FnOnce() -> String, answer: impl Future<Output = T>) -> T {
         self.runtime.block_on(async {
             let mut answer = pin!(answer);
             // What this thread finds by itself is work, not waiting.
@@ -57,7 +62,7 @@ impl Waiting {
             match tokio::time::timeout(PATIENCE, &mut answer).await {
                 Ok(answer) => answer,
                 Err(_) => {
-                    self.tell(keys);
+                    self.tell(&whom());
                     answer.await
                 }
             }
@@ -65,13 +70,18 @@ impl Waiting {
     }
 
     /// Says for whom one waits. With a crew there is progress to be seen.
-    fn tell<'k>(&self, keys: impl Iterator<Item = &'k MasterKey>) {
-        let mut text = String::new();
-        for key in keys.filter(|key| !matches!(key.key_kind(), KeyKind::Age | KeyKind::Pgp)) {
-            let _ = write!(text, "{}{key}", if text.is_empty() { "" } else { ", " });
-        }
+    fn tell(&self, text: &str) {
         if !text.is_empty() && self.crew.is_none() && !self.manner.quiet && !self.manner.json {
             Ui::new(self.manner).notice(&format!("waiting for {text}"));
         }
     }
+}
+
+/// Keys that others hold.
+fn names<'k>(keys: impl Iterator<Item = &'k MasterKey>) -> String {
+    let mut text = String::new();
+    for key in keys.filter(|key| !matches!(key.key_kind(), KeyKind::Age | KeyKind::Pgp)) {
+        let _ = write!(text, "{}{key}", if text.is_empty() { "" } else { ", " });
+    }
+    text
 }

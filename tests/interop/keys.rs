@@ -50,7 +50,7 @@ fn program(scene: &Scene, path: PathBuf, holder: Option<&Key>) -> Result<Tool> {
     Ok(tool)
 }
 
-fn seal() -> PathBuf {
+pub(crate) fn seal() -> PathBuf {
     env!("CARGO_BIN_EXE_seal").into()
 }
 
@@ -112,7 +112,7 @@ fn through_age(scene: &Scene, key: &Key, age: PathBuf, identity: &str) -> Result
     }
 }
 
-fn sops() -> Result<[PathBuf; 2]> {
+pub(crate) fn sops() -> Result<[PathBuf; 2]> {
     Ok([peers::sops_3_11()?, peers::sops_3_13()?])
 }
 

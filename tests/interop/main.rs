@@ -12,6 +12,7 @@ mod documents;
 mod keys;
 mod patterns;
 mod programs;
+mod publish;
 #[path = "../cli/scene.rs"]
 #[allow(dead_code, reason = "shared with suites that need other parts of it")]
 mod scene;

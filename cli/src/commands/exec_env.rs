@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use document::Document;
 use document::emit::{self, Item};
-use document::{Document, Form};
 
 use crate::args::InputFormat;
 use crate::child::{self, ChildArgs};
@@ -55,8 +55,7 @@ impl ExecEnv {
         let path = self.file.as_path();
         let format = self.input.of(path);
         let plaintext = super::plaintext(bench, path, format, self.ignore_mac)?;
-        let refuse = |error: document::Error| Error::from((path, error));
-        let document = Document::parse(format, Form::Sealed, plaintext, &bench.limits()).map_err(refuse)?;
+        let document = super::opened(bench, path, format, plaintext)?;
         let mut command = self.child.shell(&self.command)?;
         set_variables(path, bench, &document, &mut command)?;
         Ok(command)

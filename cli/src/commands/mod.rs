@@ -367,11 +367,23 @@ fn with_items(
     plaintext: SecretBytes,
     print: impl FnOnce(&[emit::Item<'_>]) -> Result<SecretBytes>,
 ) -> Result<SecretBytes> {
-    let limits = bench.limits();
-    let document = Document::parse(format, Form::Sealed, plaintext, &limits)
-        .map_err(|error| Error::from((name, error)))?;
-    let items = emit::from_document(&document, limits.expanded, |_| None);
+    let document = opened(bench, name, format, plaintext)?;
+    let items = emit::from_document(&document, bench.limits().expanded, |_| None);
     print(&items.map_err(|error| emit_error(name, &error))?)
+}
+
+/// A plaintext as a document. Spellings that are refused in an author's file are read; a binary file is one text.
+pub(crate) fn opened(
+    bench: &Workbench,
+    name: &Path,
+    format: Format,
+    plaintext: SecretBytes,
+) -> Result<Document> {
+    let form = match format {
+        Format::Binary => Form::Plain,
+        _ => Form::Sealed,
+    };
+    Document::parse(format, form, plaintext, &bench.limits()).map_err(|error| Error::from((name, error)))
 }
 
 fn emit_error(name: &Path, error: &emit::EmitError) -> Error {

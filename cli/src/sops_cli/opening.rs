@@ -122,9 +122,7 @@ impl Session {
         let (path, line) = self.file_and_command()?;
         let format = self.input(&path);
         let plaintext = self.opened(&path, format, files::read(&path, self.bench.global.max_size)?)?;
-        let refuse = |error: document::Error| Error::from((path.as_path(), error));
-        let document =
-            Document::parse(format, Form::Sealed, plaintext, &self.bench.limits()).map_err(refuse)?;
+        let document = crate::commands::opened(&self.bench, &path, format, plaintext)?;
         let mut command = self.child()?.shell(&line)?;
         crate::commands::set_variables(&path, &self.bench, &document, &mut command)?;
         Ok(command)

@@ -5,11 +5,11 @@
 //! does not fit it. The same port answers plain HTTP, as the metadata services of machines do.
 //!
 //! # What this does not do
-//! No HTTP/2, no chunked requests, no load: one thread for each connection.
+//! No HTTP/2, no load: one thread for each connection.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -283,9 +283,12 @@ fn head(stream: &mut BufReader<impl Read>) -> io::Result<Option<Asked>> {
     Ok(Some(asked))
 }
 
-fn whole(mut asked: Asked, stream: &mut impl Read) -> io::Result<Asked> {
-    if asked.header("transfer-encoding").is_some() {
-        return Err(io::Error::other("chunked requests are not read here"));
+fn whole(mut asked: Asked, stream: &mut impl BufRead) -> io::Result<Asked> {
+    if asked.header("transfer-encoding") == Some("chunked") {
+        while let Some(chunk) = chunk(stream)? {
+            asked.body.extend(chunk);
+        }
+        return Ok(asked);
     }
     let length: usize = asked
         .header("content-length")
@@ -294,6 +297,19 @@ fn whole(mut asked: Asked, stream: &mut impl Read) -> io::Result<Asked> {
     asked.body.resize(length, 0);
     stream.read_exact(&mut asked.body)?;
     Ok(asked)
+}
+
+/// The next chunk of a body; `None` behind the last one.
+fn chunk(stream: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let length = line.split(';').next().unwrap_or_default().trim();
+    let length = usize::from_str_radix(length, 16).map_err(io::Error::other)?;
+    let mut chunk = vec![0; length];
+    stream.read_exact(&mut chunk)?;
+    // Behind a chunk is a line break, behind the last one the end of what could be trailers.
+    stream.read_line(&mut String::new())?;
+    Ok((length > 0).then_some(chunk))
 }
 
 /// An authority's certificate as PEM, and a server that it vouches for.

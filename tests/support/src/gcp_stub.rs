@@ -1,4 +1,4 @@
-//! A stand-in for Google Cloud KMS and what gives tokens for it: no emulator is worth the name.
+//! A stand-in for Google Cloud KMS, Cloud Storage and what gives tokens for them: no emulator is worth the name.
 //!
 //! # What is modelled, after what
 //! - `cryptoKeys.encrypt` and `.decrypt` with their checksums: <https://cloud.google.com/kms/docs/reference/rest>. The
@@ -9,8 +9,12 @@
 //! - The token endpoint (`refresh_token` and `jwt-bearer`), the exchange of RFC 8693 at `sts`, `generateAccessToken` at
 //!   `iamcredentials`, the metadata service with its header.
 //!
+//! - `objects.insert` of Cloud Storage (see [`storage`]).
+//!
 //! # What is not
 //! gRPC, IAM policies beyond one permission, rotation of key versions, quotas, audit, regional endpoints.
+
+pub mod storage;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -45,6 +49,7 @@ pub struct Gcp {
 }
 
 struct State {
+    storage: storage::Storage,
     keys: Mutex<HashMap<String, Key>>,
     /// Tokens that were handed out.
     tokens: Mutex<HashSet<String>>,
@@ -68,6 +73,7 @@ impl Gcp {
         let account = RsaKeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
         let der = account.as_der().map_err(failed)?;
         let state = Arc::new(State {
+            storage: storage::Storage::default(),
             keys: Mutex::default(),
             tokens: Mutex::default(),
             account_der: der.as_ref().to_vec(),
@@ -80,11 +86,17 @@ impl Gcp {
             "sts.googleapis.com",
             "iamcredentials.googleapis.com",
             "kms.example.org",
+            storage::HOST,
         ];
         let cloud = Cloud::start(&names, Box::new(move |asked| service.answer(asked)))?;
         let this = Self { cloud, state };
         this.add_key(KEY)?;
         Ok(this)
+    }
+
+    /// What is stored.
+    pub fn storage(&self) -> &storage::Storage {
+        &self.state.storage
     }
 
     /// One more key.
@@ -202,6 +214,13 @@ impl State {
         let denied = |code: &str| Told::json(400, &json!({"error": code, "error_description": "no"}));
         match (asked.host.as_str(), asked.method.as_str(), asked.path.as_str()) {
             (KMS | "kms.example.org", "POST", path) => self.kms(asked, path),
+            (storage::HOST, "POST", _) if !self.counts(asked) => {
+                error(401, "UNAUTHENTICATED", "", "Invalid Credentials")
+            }
+            // Without a token: what stands in for the service where STORAGE_EMULATOR_HOST says so.
+            (storage::HOST | "127.0.0.1", "POST", path) if path.starts_with("/upload/") => {
+                self.storage.insert(asked)
+            }
             ("oauth2.googleapis.com", "POST", "/token") => {
                 let assertion = asked.field("assertion").unwrap_or_default();
                 let person = ["client_id", "client_secret", "refresh_token"].map(|name| asked.field(name));
@@ -320,6 +339,7 @@ impl State {
         let meant = [
             "https://oauth2.googleapis.com/token",
             "https://cloudkms.googleapis.com/",
+            "https://storage.googleapis.com/",
         ]
         .contains(&audience)
             || scope
@@ -388,7 +408,7 @@ fn decrypt(key: &Key, name: &str, body: &Value) -> Option<Told> {
 }
 
 /// CRC-32C by long division of the reflected polynomial, a bit at a time.
-fn crc32c(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     let mut sum = !0_u32;
     for bit in bytes
         .iter()

@@ -1,5 +1,6 @@
-//! AWS, emulated by moto on a free port of this machine: KMS with real AES-GCM, STS, IAM, checked signatures.
+//! AWS, emulated by moto on a free port of this machine: KMS with real AES-GCM, S3, STS, IAM, checked signatures.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -163,6 +164,43 @@ impl Moto {
         ];
         self.iam("PutRolePolicy", &parameters)?;
         element(&made, "Arn")
+    }
+
+    /// A new bucket of S3.
+    ///
+    /// # Errors
+    /// With the server's answer.
+    pub fn bucket(&self, region: &str, name: &str) -> io::Result<()> {
+        let place = format!(
+            "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+        );
+        let headers = [("Authorization", claim(region, "s3"))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        self.exchange("PUT", &format!("/{name}"), &headers, &place)
+            .map(drop)
+    }
+
+    /// All objects of a bucket. From then on nothing is checked before [`Self::enforce`].
+    ///
+    /// # Errors
+    /// With the server's answer.
+    pub fn objects(&self, region: &str, bucket: &str) -> io::Result<BTreeMap<String, String>> {
+        self.enforce(u32::MAX >> 1)?;
+        let claim = claim(region, "s3");
+        let headers = [("Authorization", claim.as_str())];
+        let list = self.exchange(
+            "GET",
+            &format!("/{bucket}?list-type=2&encoding-type=url"),
+            &headers,
+            "",
+        )?;
+        let mut objects = BTreeMap::new();
+        for part in list.split("<Key>").skip(1) {
+            let key = part.split("</Key>").next().unwrap_or_default();
+            let content = self.exchange("GET", &format!("/{bucket}/{key}"), &headers, "")?;
+            objects.insert(key.to_owned(), content);
+        }
+        Ok(objects)
     }
 
     fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> io::Result<String> {

@@ -152,7 +152,9 @@ impl Destination {
         let put = bench.wait(&self.place, self.publisher.put(&self.name, content));
         let put = put.map_err(|error| {
             let hint = match error.retry() {
-                key_providers::Retry::Later => "the same command, later",
+                key_providers::Retry::Later => {
+                    "the same command, later: to publish a file twice does no harm"
+                }
                 _ => "put right what stands above; nothing of this file has arrived",
             };
             Error::new(Code::Write, format!("it was not published to {}", self.place))

@@ -89,6 +89,17 @@ fn quoted(word: &str) -> String {
 }
 
 /// The first sealed value with its letters turned round.
+/// An author's password, where a sealed one was.
+fn clear(text: String) -> String {
+    let lines = text
+        .lines()
+        .map(|line| match line.trim_start().starts_with("password:") {
+            true => "  password: hunter2\n".to_owned(),
+            false => format!("{line}\n"),
+        });
+    lines.collect()
+}
+
 fn damaged(text: String) -> String {
     let at = text.find("data:").unwrap_or_default() + 5;
     let turned = if text[at..].starts_with('A') { "B" } else { "A" };
@@ -171,15 +182,6 @@ fn damage() -> Result<Vec<Case>> {
     let swapped = |text: String| text.replace("5432", "5433");
     let renamed = |text: String| text.replace("name_unencrypted", "title_unencrypted");
     let conflict = |text: String| format!("<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> other\n");
-    let clear = |text: String| -> String {
-        let lines = text
-            .lines()
-            .map(|line| match line.trim_start().starts_with("password:") {
-                true => "  password: hunter2\n".to_owned(),
-                false => format!("{line}\n"),
-            });
-        lines.collect()
-    };
     let merged = |text: String| {
         let (first, block) = text.split_once("sops:").unwrap_or_default();
         format!("{first}sops:\n    version: 3.11.0\nsops:{block}")
@@ -262,12 +264,40 @@ fn misuse() -> Result<Vec<Case>> {
     ])
 }
 
+fn publishing() -> Result<Vec<Case>> {
+    let policy = format!(
+        "{EVERYTHING}destination_rules:\n  - {{path_regex: ^app, s3_bucket: shop, s3_prefix: prod/}}\n"
+    );
+    let sealed = |title: &'static str| -> Result<Case> {
+        let case = Case::under(title, &policy)?;
+        case.scene.must(&["-q", "app.yaml"])?;
+        Ok(case)
+    };
+    Ok(vec![
+        Case::sealed("A file without a destination")?.run(&["publish", "app.yaml"])?,
+        sealed("Folders are published when that is said")?.run(&["publish"])?,
+        sealed("Nobody to agree to it")?.run(&["publish", "app.yaml"])?,
+        sealed("No way to where it is published")?.run(&["publish", "--yes", "app.yaml"])?,
+        sealed("An author's plaintext is not published")?
+            .with(clear)?
+            .run(&["publish", "--yes", "app.yaml"])?,
+        Case::under(
+            "Two destinations in one rule",
+            "destination_rules:\n  - s3_bucket: shop\n    gcs_bucket: shop\n",
+        )?
+        .run(&["publish", "app.yaml"])?,
+    ])
+}
+
 #[test]
 fn errors_say_what_is_there_what_is_wanted_and_what_to_do() -> Result {
     let mut text = String::from(
         "What seal says when something is wrong. Each case begins with a policy that wants app.yaml sealed for one key, which is at hand.\n\n",
     );
-    for case in [keys_and_rules()?, damage()?, misuse()?].into_iter().flatten() {
+    for case in [keys_and_rules()?, damage()?, misuse()?, publishing()?]
+        .into_iter()
+        .flatten()
+    {
         text.push_str(&case.text());
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.txt");

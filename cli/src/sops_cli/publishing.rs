@@ -1,5 +1,6 @@
 //! `publish`.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::BufRead as _;
 use std::path::{Component, Path, PathBuf};
@@ -10,13 +11,15 @@ use secret_stores::Put;
 use super::Session;
 use crate::error::{Code, Error, Result};
 use crate::files;
-use crate::policy::absolute;
+use crate::policy::{Policy, absolute};
 use crate::publication::{Destination, Publishing};
 use crate::rekey::diff_as_sops;
 
 impl Session {
     /// One file after the other, up to the first that fails, as sops does: what was agreed to in between is published.
     pub(super) fn publish(&self) -> Result<ExitCode> {
+        let policy = self.bench.rule(Path::new("."))?;
+        let (policy, _) = policy.ok_or_else(|| Error::new(Code::Generic, "config file not found"))?;
         let word = self.given.word(0);
         let root = PathBuf::from(word.ok_or_else(|| Error::new(Code::NoFile, "no file specified"))?);
         self.must_exist(&root, Code::Generic)?;
@@ -26,10 +29,10 @@ impl Session {
             return Err(Error::new(Code::Generic, text).file(&root));
         }
         let publishing = Publishing::from_env();
-        let mut told = std::collections::HashSet::new();
+        let mut told = HashSet::new();
         if !is_folder {
             let name = root.file_name().unwrap_or_default();
-            self.publish_one(&publishing, &root, Path::new(name), &mut told)?;
+            self.publish_one(&publishing, &policy, (&root, Path::new(name)), &mut told)?;
             return Ok(ExitCode::SUCCESS);
         }
         let root = clean(&root);
@@ -37,7 +40,7 @@ impl Session {
         files_below(&root, &mut below)?;
         for path in below {
             let name = path.strip_prefix(&root).unwrap_or(&path).to_owned();
-            self.publish_one(&publishing, &path, &name, &mut told)?;
+            self.publish_one(&publishing, &policy, (&path, &name), &mut told)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -45,13 +48,11 @@ impl Session {
     fn publish_one(
         &self,
         publishing: &Publishing,
-        path: &Path,
-        name: &Path,
-        told: &mut std::collections::HashSet<String>,
+        policy: &Policy,
+        (path, name): (&Path, &Path),
+        told: &mut HashSet<String>,
     ) -> Result<()> {
         let bench = &self.bench;
-        let policy = bench.rule(path)?;
-        let (policy, _) = policy.ok_or_else(|| Error::new(Code::Generic, "config file not found"))?;
         let rule = policy.config.destination_for(&path.to_string_lossy());
         let rule = rule
             .ok_or_else(|| Error::new(Code::Generic, "no matching destination found in config").file(path))?;

@@ -116,7 +116,7 @@ impl Command {
         match self {
             Self::Seal(_) | Self::Encrypt(_) | Self::Decrypt(_) | Self::Edit(_) | Self::Get(_) => true,
             Self::Set(_) | Self::Unset(_) | Self::Rotate(_) | Self::UpdateKeys(_) | Self::Groups(_) => true,
-            Self::ExecEnv(_) | Self::ExecFile(_) | Self::KeyService(_) => true,
+            Self::ExecEnv(_) | Self::ExecFile(_) | Self::KeyService(_) | Self::Publish(_) => true,
             // `explain` tells what it can without opening anything; sops asks for itself.
             Self::Check(_) | Self::Explain(_) | Self::FileStatus(_) | Self::Init(_) | Self::Keys(_) => false,
             Self::Agent(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) | Self::Sops => false,

@@ -88,6 +88,10 @@ impl KeyProvider for Logged {
         self.provider.pin(key)
     }
 
+    fn who<'a>(&'a self, key: &'a MasterKey) -> Option<Answer<'a, String>> {
+        self.provider.who(key)
+    }
+
     fn wrap<'a>(&'a self, key: &'a MasterKey, plaintext: &'a [u8]) -> Answer<'a, String> {
         let answer = self.provider.wrap(key, plaintext);
         Box::pin(async move {

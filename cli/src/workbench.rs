@@ -4,6 +4,7 @@
 //! unwrapped before are remembered.
 
 mod crew;
+mod probe;
 mod waiting;
 
 use std::cell::OnceCell;
@@ -26,6 +27,7 @@ use crate::keyring;
 use crate::log::Level;
 use crate::policy::{Policies, Policy, Start};
 use crate::ui::{Manner, Ui};
+pub(crate) use probe::Probe;
 use waiting::Waiting;
 
 /// The version that new files name: what any sops from 3.11 on reads.

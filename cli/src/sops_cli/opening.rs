@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use document::{Document, Form, Format, Step};
+use document::{Format, Step};
 use secret::SecretBytes;
 
 use super::Session;

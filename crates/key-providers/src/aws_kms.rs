@@ -115,6 +115,15 @@ impl KeyProvider for AwsKms {
         matches!(key, MasterKey::AwsKms { .. })
     }
 
+    fn who<'a>(&'a self, key: &'a MasterKey) -> Option<Answer<'a, String>> {
+        Some(Box::pin(async move {
+            let Located { door, sources, .. } = self.locate(key)?;
+            let server = format!("sts {}", door.place.region);
+            let call = async move { door.login.who(sources.total).await };
+            self.network.run(&server, call).await
+        }))
+    }
+
     fn wrap<'a>(&'a self, key: &'a MasterKey, plaintext: &'a [u8]) -> Answer<'a, String> {
         Box::pin(async move {
             let key = self.locate(key)?;

@@ -117,6 +117,11 @@ impl KeyProvider for AzureKeyVault {
         }))
     }
 
+    fn who<'a>(&'a self, _key: &'a MasterKey) -> Option<Answer<'a, String>> {
+        let who = credentials::who(&self.service.sources);
+        Some(Box::pin(async move { Ok(who) }))
+    }
+
     fn wrap<'a>(&'a self, key: &'a MasterKey, plaintext: &'a [u8]) -> Answer<'a, String> {
         Box::pin(async move {
             let (service, place) = (self.service.clone(), Place::of_version(key)?);

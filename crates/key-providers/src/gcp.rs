@@ -56,6 +56,14 @@ impl Access {
         Ok(self.connection().await?.login.universe())
     }
 
+    /// Whose credential it is, as far as it says so.
+    ///
+    /// # Errors
+    /// [`ProviderError::NotUsable`] if there is no credential that can be read.
+    pub async fn who(&self) -> Result<String, ProviderError> {
+        Ok(self.connection().await?.login.who())
+    }
+
     /// Makes a request with a token, and once more with a new one if that is refused. The answer may be a refusal.
     ///
     /// # Errors

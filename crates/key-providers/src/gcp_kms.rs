@@ -70,6 +70,15 @@ impl KeyProvider for GcpKms {
         matches!(key, MasterKey::GcpKms { .. })
     }
 
+    fn who<'a>(&'a self, _key: &'a MasterKey) -> Option<Answer<'a, String>> {
+        Some(Box::pin(async move {
+            let service = self.service.clone();
+            self.network
+                .run(SERVER, async move { service.access.who().await })
+                .await
+        }))
+    }
+
     fn wrap<'a>(&'a self, key: &'a MasterKey, plaintext: &'a [u8]) -> Answer<'a, String> {
         Box::pin(async move {
             let (service, name) = (self.service.clone(), resource(key)?);

@@ -83,6 +83,18 @@ impl Keyring {
             .map_err(|failures| last(failures, key))
     }
 
+    /// In whose name `key` would be used; `None` where nobody is asked.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    pub async fn who(&self, key: &MasterKey) -> Result<Option<String>, ProviderError> {
+        let mut providers = self.providers.iter().filter(|provider| provider.handles(key));
+        match providers.find_map(|provider| provider.who(key)) {
+            Some(who) => who.await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Unwraps the text of an `enc` field with one key, and remembers nothing.
     ///
     /// # Errors

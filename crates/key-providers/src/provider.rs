@@ -29,6 +29,12 @@ pub trait KeyProvider: Send + Sync {
         None
     }
 
+    /// In whose name `key` would be used, in the words of its service and for a person's eyes. `None` where that says
+    /// nothing: everybody may use a recipient, and an identity stands in the inventory.
+    fn who<'a>(&'a self, _key: &'a MasterKey) -> Option<Answer<'a, String>> {
+        None
+    }
+
     /// Wraps `plaintext`; the answer is the text of the `enc` field.
     fn wrap<'a>(&'a self, key: &'a MasterKey, plaintext: &'a [u8]) -> Answer<'a, String>;
 

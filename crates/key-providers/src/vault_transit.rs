@@ -68,6 +68,14 @@ impl KeyProvider for VaultTransit {
         matches!(key, MasterKey::VaultTransit { .. })
     }
 
+    fn who<'a>(&'a self, key: &'a MasterKey) -> Option<Answer<'a, String>> {
+        Some(Box::pin(async move {
+            let (client, _, _) = self.locate(key)?;
+            let call = async move { client.who().await.map_err(failure) };
+            self.network.run(server(key), call).await
+        }))
+    }
+
     fn wrap<'a>(&'a self, key: &'a MasterKey, plaintext: &'a [u8]) -> Answer<'a, String> {
         Box::pin(async move {
             let (client, engine, name) = self.locate(key)?;

@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustify::endpoint::Endpoint;
 use secret::SecretBytes;
+use serde::Deserialize;
 use tokio::sync::Mutex;
+use vaultrs::api::token::requests::LookupTokenSelfRequest;
 use vaultrs::api::transit::requests::{DecryptDataRequest, EncryptDataRequest};
 use zeroize::Zeroizing;
 
@@ -119,6 +121,30 @@ impl Client {
         let plaintext = STANDARD.decode(Zeroizing::new(data.plaintext).as_bytes());
         let plaintext = plaintext.map_err(|_| self.transport.unusable("its plaintext is no Base64"))?;
         Ok(SecretBytes::new(plaintext))
+    }
+
+    /// Whose token is used, and which policies it has: `approle (policies default, app)`. Every token may ask this.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn who(&self) -> Result<String, Error> {
+        /// What a report tells; the token itself stands beside it.
+        #[derive(Deserialize)]
+        struct Token {
+            data: Owner,
+        }
+        #[derive(Deserialize)]
+        struct Owner {
+            display_name: String,
+            policies: Vec<String>,
+        }
+        let read = |body: &[u8]| self.transport.read(body);
+        let token: Token = self.ask(&LookupTokenSelfRequest::default, &read).await?;
+        let Owner {
+            display_name,
+            policies,
+        } = token.data;
+        Ok(format!("{display_name} (policies {})", policies.join(", ")))
     }
 
     /// All attempts at a request, within the time that a call may take.

@@ -188,3 +188,43 @@ fn logging_in() -> Result {
     assert!(canary.find(&wrong.stderr).is_none());
     Ok(())
 }
+
+/// Whose token it is, what it may do, and the exact path that it may not use.
+#[test]
+fn explain_tells_who_is_asked_and_what_is_missing() -> Result {
+    let scene = Scene::with_identities("{}\n", &[])?;
+    let server = server()?;
+    let key = key(&server, "sops");
+    scene.write("plain.json", PLAIN)?;
+    std::fs::remove_file(scene.path(".sops.yaml"))?;
+    scene.write(
+        "policy.hcl",
+        r#"path "sops/encrypt/app" { capabilities = ["update"] }"#,
+    )?;
+    let file = scene.path("policy.hcl");
+    server.bao(&["policy", "write", "sealer", &file.display().to_string()])?;
+    let token = server.bao(&["token", "create", "-field", "token", "-policy", "sealer"])?;
+    let sealer = program(&scene, seal(), None)?.env("VAULT_TOKEN", String::from_utf8(token)?.trim());
+    let sealed = sealer.run(["encrypt", key.flag, &key.recipient, "plain.json"])?;
+    scene.write("sealed.json", sealed.expect_success()?)?;
+    let explained = sealer.run(["--json", "explain", "sealed.json"])?;
+    let report: serde_json::Value = serde_json::from_slice(&explained.stdout)?;
+    let service = &report["access"]["groups"][0][0]["service"];
+    assert_eq!(service["who"], "token (policies default, sealer)", "{report}");
+    assert!(
+        service["opening"]
+            .as_str()
+            .is_some_and(|why| why.contains("sops/decrypt/app")),
+        "{report}"
+    );
+    assert!(service["sealing"].is_null(), "{report}");
+    let root = program(&scene, seal(), Some(&key))?.run(["explain", "sealed.json"])?;
+    for words in [
+        "asked as: token (policies root)",
+        "opening: allowed",
+        "sealing: allowed",
+    ] {
+        assert!(root.out().contains(words), "{words}: {}", root.out());
+    }
+    Ok(())
+}

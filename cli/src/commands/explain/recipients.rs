@@ -9,7 +9,7 @@ use sops::{DataKey, EntryKey, KeyGroup, Metadata};
 use crate::audit::Action;
 use crate::error::Result;
 use crate::home::home;
-use crate::workbench::Workbench;
+use crate::workbench::{Probe, Workbench};
 
 /// No more entries than this are tried one by one.
 const MOST_TRIED: usize = 64;
@@ -40,6 +40,8 @@ pub(super) struct Recipient {
     pub(super) here: Option<String>,
     /// Whether this very entry was opened; `None` if that was not tried.
     pub(super) opens: Option<bool>,
+    /// What the service behind it says, if there is one.
+    pub(super) service: Option<Probe>,
 }
 
 /// One identity that is here.
@@ -112,6 +114,10 @@ fn entries(
             name,
             here: here.map(|held| held.source.clone()),
             opens,
+            service: entry
+                .master_key()
+                .filter(|_| number < MOST_TRIED)
+                .and_then(|key| bench.probe(key, &entry.enc)),
         });
     }
     recipients

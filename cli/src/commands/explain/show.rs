@@ -9,6 +9,7 @@ use super::seals::{Seal, Seals};
 use super::{Report, State, format_name};
 use crate::error::Result;
 use crate::ui::Ui;
+use crate::workbench::Probe;
 
 /// No more key paths than this are listed for people.
 const MOST_PATHS: usize = 12;
@@ -148,11 +149,12 @@ fn access_lines(access: &Access, lines: &mut Vec<String>) {
             lines.push(format!("  group {number}:"));
         }
         let indent = if groups > 1 { "    " } else { "  " };
-        lines.extend(
-            group
-                .iter()
-                .map(|key| format!("{indent}{} {}: {}", key.kind, key.name, status(key))),
-        );
+        for key in group {
+            lines.push(format!("{indent}{} {}: {}", key.kind, key.name, status(key)));
+            if let Some(service) = &key.service {
+                service_lines(service, indent, lines);
+            }
+        }
     }
     lines.push(match (access.held.len(), access.opens) {
         (0, true) => "identities here: none of age, but the file opens".to_owned(),
@@ -177,6 +179,17 @@ fn access_lines(access: &Access, lines: &mut Vec<String>) {
                 .iter()
                 .map(|place| format!("  also looked at: {place}")),
         );
+    }
+}
+
+fn service_lines(service: &Probe, indent: &str, lines: &mut Vec<String>) {
+    match &service.who {
+        Ok(who) => lines.push(format!("{indent}  asked as: {who}")),
+        Err(why) => lines.push(format!("{indent}  asked as: not known, {why}")),
+    }
+    for (what, outcome) in [("opening", &service.opens), ("sealing", &service.seals)] {
+        let outcome = outcome.as_ref().err().map_or("allowed", String::as_str);
+        lines.push(format!("{indent}  {what}: {outcome}"));
     }
 }
 
@@ -310,7 +323,20 @@ fn seal_json(seal: &Seal) -> Value {
 }
 
 fn access_json(access: &Access) -> Value {
-    let recipient = |key: &Recipient| json!({ "kind": key.kind, "name": key.name, "identity": key.here, "opens": key.opens });
+    let service = |service: &Probe| {
+        let why = |outcome: &std::result::Result<(), String>| outcome.as_ref().err().cloned();
+        json!({
+            "who": service.who.as_ref().ok(),
+            "opening": why(&service.opens),
+            "sealing": why(&service.seals),
+        })
+    };
+    let recipient = |key: &Recipient| {
+        json!({
+            "kind": key.kind, "name": key.name, "identity": key.here, "opens": key.opens,
+            "service": key.service.as_ref().map(service),
+        })
+    };
     let groups: Vec<Vec<Value>> = access
         .groups
         .iter()

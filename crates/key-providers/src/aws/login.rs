@@ -9,10 +9,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::{Mutex, OnceCell};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::Place;
-use super::failure::{self, Call, Refusal};
+use super::failure::{self, Call, Refusal, no_credentials_in};
 use super::http::Http;
 use super::sources::AwsSources;
 use crate::provider::ProviderError;
@@ -94,6 +94,27 @@ impl Login {
         let loaded = loaded.map_err(|refusal| (Instant::now(), refusal));
         let loaded = last.insert(loaded);
         loaded.as_ref().cloned().map_err(|(_, refusal)| refusal.error())
+    }
+
+    /// The ARN of whoever has the credentials. Everybody may ask this.
+    pub(crate) async fn who(self: &Arc<Self>, total: Duration) -> Result<String, ProviderError> {
+        let deadline = Instant::now() + total;
+        let credentials = timeout_at(deadline, self.credentials()).await;
+        credentials.map_err(|_| no_credentials_in(total))??;
+        let call = Call {
+            action: "sts:GetCallerIdentity",
+            service: "AWS STS",
+            region: &self.place.region,
+            at: None,
+            total,
+            context: Vec::new(),
+        };
+        let config = self.sources.config(&self.place, self.clone()).await;
+        let request = aws_sdk_sts::Client::new(&config).get_caller_identity();
+        let answer = timeout_at(deadline, request.send()).await;
+        let answer = answer.map_err(|_| call.too_long())?;
+        let answer = answer.map_err(|error| call.failure(&error))?;
+        answer.arn.ok_or_else(|| call.no_answer())
     }
 
     async fn ask_chain(&self, chain: &OnceCell<SharedCredentialsProvider>) -> Result<Credentials, Refusal> {

@@ -71,6 +71,21 @@ pub(super) async fn token(
     }
 }
 
+/// Who the first source stands for, without a request.
+pub(super) fn who(sources: &AzureSources) -> String {
+    let client = sources.client.as_deref();
+    match (client, &sources.tenant) {
+        (Some(client), Some(tenant)) if sources.client_secret.is_some() => {
+            format!("application {client} of tenant {tenant}, by its secret")
+        }
+        (Some(client), Some(tenant)) if sources.federated_token.is_some() => {
+            format!("application {client} of tenant {tenant}, by workload identity")
+        }
+        (Some(client), _) => format!("managed identity {client}, or whoever is logged in with `az`"),
+        (None, _) => "the managed identity of this machine, or whoever is logged in with `az`".to_owned(),
+    }
+}
+
 /// A token for what an application has to show.
 async fn bought(
     sources: &AzureSources,

@@ -131,6 +131,11 @@ impl Login {
     pub(super) async fn token(&self, rest: &Rest) -> Result<Token, ProviderError> {
         self.credential.token(rest).await
     }
+
+    /// Whose credential it is.
+    pub(super) fn who(&self) -> String {
+        self.credential.who()
+    }
 }
 
 impl Credential {
@@ -173,6 +178,21 @@ impl Credential {
             }
             Some(_) => Err(wrong(source, "its type is not known")),
             None => Err(wrong(source, "it has no type")),
+        }
+    }
+
+    fn who(&self) -> String {
+        match self {
+            Self::Token(_) => "the token that was given".to_owned(),
+            Self::ServiceAccount(account) => account.email().to_owned(),
+            Self::User(user) => format!("the user who logged in with client {}", user.client_id),
+            Self::Federated(_) => "a federated identity".to_owned(),
+            Self::Impersonated(Impersonation { source, url, .. }) => {
+                let account = url.path_segments().and_then(|mut parts| parts.next_back());
+                let account = account.and_then(|last| last.split(':').next());
+                format!("{}, through {}", account.unwrap_or_default(), source.who())
+            }
+            Self::Metadata(..) => "the account of this machine".to_owned(),
         }
     }
 

@@ -38,6 +38,11 @@ impl ServiceAccount {
         })
     }
 
+    /// Its name.
+    pub(super) fn email(&self) -> &str {
+        &self.email
+    }
+
     /// A token from `now` on.
     pub(super) fn token(&self, now: SystemTime) -> Result<Token, ProviderError> {
         let now = now

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use support::canary::Canary;
-use support::moto::Access;
+use support::moto::{Access, Moto};
 use support::run::Tool;
 
 use super::{Account, REGION, refused};
@@ -154,4 +154,36 @@ fn a_key_that_works_does_not_wait_for_one_that_hangs() -> Result {
     std::fs::write(&config, profile("first", &closed) + &profile("second", &closed))?;
     let output = tool.run(["decrypt", "sealed.json"])?;
     refused(&output, 128, "cannot be reached", "a closed port")
+}
+
+/// In whose name AWS is asked, what it allows, and the exact permission that is missing.
+#[test]
+fn explain_tells_who_is_asked_and_what_is_missing() -> Result {
+    let scene = Scene::with_identities("{}\n", &[])?;
+    let server = Moto::start()?;
+    let key = server.key(REGION)?;
+    let sealer = server.user("sealer", &["kms:Encrypt", "sts:GetCallerIdentity"])?;
+    server.enforce(0)?;
+    scene.write("plain.json", PLAIN)?;
+    std::fs::remove_file(scene.path(".sops.yaml"))?;
+    let tool = program(&scene, seal(), None)?
+        .env("AWS_ENDPOINT_URL", &server.address)
+        .env("AWS_ACCESS_KEY_ID", &sealer.id)
+        .env("AWS_SECRET_ACCESS_KEY", &sealer.secret);
+    let sealed = tool.run(["encrypt", "--kms", &key, "plain.json"])?;
+    scene.write("sealed.json", sealed.expect_success()?)?;
+    let explained = tool.run(["--json", "explain", "sealed.json"])?;
+    let report: serde_json::Value = serde_json::from_slice(&explained.stdout)?;
+    let service = &report["access"]["groups"][0][0]["service"];
+    assert!(
+        service["who"]
+            .as_str()
+            .is_some_and(|who| who.ends_with(":user/sealer")),
+        "{report}"
+    );
+    let opening = service["opening"].as_str().unwrap_or_default();
+    assert!(opening.contains("AWS denies kms:Decrypt"), "{report}");
+    assert!(service["sealing"].is_null(), "{report}");
+    assert!(!explained.out().contains(&sealer.secret));
+    Ok(())
 }

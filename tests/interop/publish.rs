@@ -6,6 +6,7 @@
 mod gcs;
 mod native;
 mod s3;
+mod trouble;
 mod vault;
 
 use std::ffi::OsString;

@@ -241,7 +241,7 @@ fn values_go_to_the_named_server_only() -> Result {
         }),
     )?;
     let environment = vec![
-        variable("VAULT_ADDR", &other.url()),
+        variable("VAULT_ADDR", other.url()),
         variable("VAULT_TOKEN", "token-of-ours"),
     ];
     let policy =

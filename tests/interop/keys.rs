@@ -8,6 +8,7 @@ mod azure;
 mod gcp;
 pub(super) mod pgp;
 mod service;
+mod tls_faults;
 mod vault;
 mod vault_faults;
 

@@ -1,4 +1,4 @@
-//! A real OpenBao behind a network that fails (NW-01 to NW-04, NW-08, NW-11, NW-12, NW-15): the report says so, the next
+//! A real OpenBao behind a network that fails (NW-01 to NW-04, NW-08, NW-12, NW-15, NW-16): the report says so, the next
 //! key opens the file, nothing is written, and nobody else learns the token.
 
 use std::net::{TcpListener, ToSocketAddrs as _};
@@ -295,5 +295,45 @@ fn a_tree_asks_once_for_each_key_and_at_the_same_time() -> Result {
         "{}",
         opened.err()
     );
+    Ok(())
+}
+
+/// NW-16: a server is reached through the proxy that the environment names, a login for it stands in no text, and what
+/// `NO_PROXY` or this machine is, is reached without.
+#[test]
+fn proxies_of_the_environment() -> Result {
+    let stage = Stage::new(95)?;
+    let login = Canary::new(96);
+    let proxy = stage.proxy.address().replace("http://", "");
+    let far = "http://vault.example.org/v1/sops/keys/app";
+    let encrypt = ["encrypt", "-vv", "--hc-vault-transit", far, "plain.json"];
+    let through = |address: &str| -> Result<Tool> {
+        let value = format!("http://ada:{}@{address}", login.text());
+        Ok(stage.seal()?.env("HTTP_PROXY", &value).env("HTTPS_PROXY", value))
+    };
+    stage.proxy.reset();
+    let sealed = through(&proxy)?.run(encrypt)?;
+    assert!(sealed.success(), "{}", ended(&sealed));
+    assert!(stage.proxy.calls() > 0);
+    stage.scene.write("far.json", &sealed.stdout)?;
+    assert_eq!(through(&proxy)?.run(["decrypt", "far.json"])?.stdout, PLAIN);
+
+    let dead = TcpListener::bind("127.0.0.1:0")?;
+    let closed = dead.local_addr()?.to_string();
+    drop(dead);
+    let refused = through(&closed)?.run(["decrypt", "-vv", "far.json"])?;
+    assert_eq!(refused.code, Some(128), "{}", ended(&refused));
+    assert!(refused.err().contains("cannot be reached"), "{}", refused.err());
+    for canary in [&login, &stage.canary] {
+        assert!(canary.find(&refused.stderr).is_none(), "{}", refused.err());
+    }
+    // The name has no address here, so that only the proxy could have led there.
+    let excepted = through(&proxy)?.env("NO_PROXY", "example.org");
+    let refused = excepted.run(["decrypt", "far.json"])?;
+    assert_eq!(refused.code, Some(128), "{}", ended(&refused));
+    assert!(refused.err().contains("vault.example.org"), "{}", refused.err());
+    // This machine is never on the other side of a proxy.
+    let near = through(&closed)?.run(["decrypt", "vault.json"])?;
+    assert_eq!(near.stdout, PLAIN, "{}", ended(&near));
     Ok(())
 }

@@ -30,3 +30,4 @@ pub mod strace;
 pub mod suites;
 pub mod tier;
 pub mod timing;
+pub mod tls_faults;

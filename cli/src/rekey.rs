@@ -29,7 +29,7 @@ pub(crate) fn rekeyed(
         document,
         mut metadata,
     } = file;
-    let key = bench.unwrap(path, &metadata)?;
+    let key = bench.unwrap_or_correct(path, &mut metadata)?;
     let integrity = match metadata.integrity.as_deref().map(Integrity::parse) {
         None => None,
         Some(Ok(integrity)) => {

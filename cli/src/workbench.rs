@@ -223,11 +223,11 @@ impl Workbench {
     pub(crate) fn open(
         &self,
         path: &Path,
-        file: SealedFile,
+        mut file: SealedFile,
         ignore_mac: bool,
         keep_texts: bool,
     ) -> Result<OpenFile> {
-        let key = self.unwrap(path, &file.metadata)?;
+        let key = self.unwrap_or_correct(path, &mut file.metadata)?;
         self.open_with(path, file, key, ignore_mac, keep_texts)
     }
 

@@ -157,12 +157,12 @@ impl Seal {
         bench: &Workbench,
         path: &Path,
         format: Format,
-        file: SealedFile,
+        mut file: SealedFile,
         repository: &Mutex<Option<Repository>>,
     ) -> Result<Outcome> {
         let changed =
             sops::check(&file.document, &file.metadata).map_err(|error| Error::from((path, error)))?;
-        let key = match bench.unwrap(path, &file.metadata) {
+        let key = match bench.unwrap_or_correct(path, &mut file.metadata) {
             Ok(key) => key,
             Err(_) if changed.is_empty() => return Ok(Outcome::InOrder),
             Err(error) => {

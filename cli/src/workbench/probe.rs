@@ -1,10 +1,13 @@
-//! What services say about their keys, for whoever wants to know why a file does not open.
+//! When a file does not open: what services say about their keys, and files that name them wrongly.
+
+use std::path::Path;
 
 use key_providers::ProviderError;
 use secret::SecretBytes;
-use sops::MasterKey;
+use sops::{DataKey, MasterKey, Metadata};
 
 use super::Workbench;
+use crate::error::Result;
 
 /// What a service says about one of its keys.
 pub(crate) struct Probe {
@@ -17,6 +20,25 @@ pub(crate) struct Probe {
 }
 
 impl Workbench {
+    /// As [`Workbench::unwrap`]. Where the block may note wrong contexts the other ones are tried, and what worked stands in
+    /// it afterwards.
+    pub(crate) fn unwrap_or_correct(&self, path: &Path, metadata: &mut Metadata) -> Result<DataKey> {
+        let error = match self.unwrap(path, metadata) {
+            Ok(key) => return Ok(key),
+            Err(error) => error,
+        };
+        for other in metadata.other_contexts() {
+            if let Ok(key) = self.unwrap(path, &other) {
+                let text = "it notes a wrong encryption context, as files of SOPS before 3.3.0 may; the right one was found, \
+                            and is noted when the file is written again";
+                self.ui.warn(Some(path), text);
+                *metadata = other;
+                return Ok(key);
+            }
+        }
+        Err(error)
+    }
+
     /// What the service behind `key` says to whoever runs this; `None` for a key that no service holds.
     pub(crate) fn probe(&self, key: &MasterKey, enc: &str) -> Option<Probe> {
         let text = |error: ProviderError| error.to_string();

@@ -2,9 +2,6 @@
 //!
 //! One client for each region, profile and role: its credentials are loaded once, and its connections are shared by all
 //! files of a run. Requests, signatures, endpoints and repetition are the AWS SDK's.
-//!
-//! # What this does not do
-//! It does not try other encryption contexts on files of SOPS before 3.3.0, which could note a wrong one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,6 +5,7 @@
 //! shape, the same name twice, more than one selection rule, and names that could pass for another field once
 //! the block is flattened.
 
+mod contexts;
 mod error;
 mod flat;
 mod read;

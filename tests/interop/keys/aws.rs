@@ -334,3 +334,49 @@ fn credentials_come_from_where_aws_programs_look() -> Result {
     }
     Ok(())
 }
+
+/// SOPS before 3.3.0 could give KMS one value for all names of a context and note others. Such a file opens, and is
+/// right once it was written again.
+#[test]
+fn a_context_that_an_old_sops_noted_wrongly_is_found() -> Result {
+    let scene = Scene::with_identities("{}\n", &[])?;
+    let account = Account::new()?;
+    let [sops, _] = sops()?;
+    let holder = account.key(&account.key, &account.user);
+    let of_sops = program(&scene, sops, Some(&holder))?;
+    scene.write("plain.json", PLAIN)?;
+    std::fs::remove_file(scene.path(".sops.yaml"))?;
+    let given = "app:web,stage:web";
+    let sealed = of_sops.run([
+        "encrypt",
+        "--kms",
+        &account.key,
+        "--encryption-context",
+        given,
+        "plain.json",
+    ])?;
+    let mut sealed: Value = serde_json::from_slice(&sealed.expect_success()?)?;
+    sealed["sops"]["kms"][0]["context"]["stage"] = json!("test");
+    scene.write("new.json", sealed.to_string())?;
+    sealed["sops"]["version"] = json!("3.2.0");
+    scene.write("old.json", sealed.to_string())?;
+    let seal = account.seal(&scene, &account.user)?;
+    refused(
+        &seal.run(["decrypt", "new.json"])?,
+        128,
+        "kms",
+        "a version without the mistake",
+    )?;
+    let opened = seal.run(["decrypt", "old.json"])?;
+    assert!(opened.success(), "{}", ended(&opened));
+    assert!(
+        opened.err().contains("wrong encryption context"),
+        "{}",
+        opened.err()
+    );
+    seal.run(["set", "old.json", "[\"a\"]", "\"changed\""])?
+        .expect_success()?;
+    let opened = of_sops.run(["decrypt", "--extract", "[\"a\"]", "old.json"])?;
+    assert_eq!(opened.stdout, b"changed", "{}", ended(&opened));
+    Ok(())
+}

@@ -88,15 +88,22 @@ impl Agent {
         self.ask(&Request::Lock).map(drop)
     }
 
-    /// Ends the agent.
+    /// Ends the agent, and waits until it has gone.
     ///
     /// # Errors
     /// See [`AgentError`].
     pub fn stop(&self) -> Result<(), AgentError> {
-        self.ask(&Request::Stop).map(drop)
+        let (_, mut stream) = self.exchange(&Request::Stop)?;
+        // It hangs up with its end.
+        let _ = stream.read(&mut [0]);
+        Ok(())
     }
 
     fn ask(&self, request: &Request) -> Result<Answer, AgentError> {
+        self.exchange(request).map(|(answer, _)| answer)
+    }
+
+    fn exchange(&self, request: &Request) -> Result<(Answer, UnixStream), AgentError> {
         let mut stream = UnixStream::connect(&self.path).map_err(|cause| match cause.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AgentError::None,
             _ => AgentError::Failed(cause),
@@ -115,7 +122,8 @@ impl Agent {
             stream.read_exact(rest.expose_mut())?;
             Answer::parse(first, rest)
         };
-        exchange().map_err(AgentError::Failed)
+        let answer = exchange().map_err(AgentError::Failed)?;
+        Ok((answer, stream))
     }
 }
 

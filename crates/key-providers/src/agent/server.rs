@@ -97,6 +97,8 @@ impl Serving {
         stream.write_all(answer.expose()).await?;
         if ends {
             self.stopped.notify_one();
+            // The connection ends with the agent, so that whoever ended it sees when it has gone.
+            std::future::pending::<()>().await;
         }
         Ok(())
     }

@@ -208,11 +208,11 @@ pub(crate) fn of_credentials(error: &CredentialsError, profile: &str, named: boo
         _ if says(error, "external process") => Refusal::lasting(format!(
             "the credential_process of the AWS profile {profile} failed or printed no credentials"
         )),
-        _ if says(error, "SSO") => Refusal::lasting(format!(
-            "the SSO login of the AWS profile {profile} is missing or expired: aws sso login --profile {profile}"
-        )),
         _ if says(error, "ProfileFile provider could not be built") => Refusal::lasting(format!(
             "the AWS profile {profile}, or the file that it stands in, is not valid"
+        )),
+        _ if says(error, "SSO") || says(error, "UnauthorizedException") => Refusal::lasting(format!(
+            "the SSO login of the AWS profile {profile} is missing or expired: aws sso login --profile {profile}"
         )),
         _ => Refusal::lasting(format!(
             "the AWS credentials could not be loaded: what the environment or the profile {profile} names did not give them"

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::{Child, ExitCode, Stdio};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -107,21 +107,27 @@ fn start(bench: &Workbench, path: &Path, keep: Duration, foreground: bool) -> Re
     let (listener, file) = sockets::listen(path)?;
     if foreground {
         tell_start(bench, path, keep)?;
-        return serve_here(listener, file, keep);
+        return serve_here(listener, file, keep, |locked| warn_unlocked(bench, locked));
     }
-    spawn(path, listener, keep).map_err(|cause| cannot_start().cause(&cause))?;
-    let (_, locked) = Client::at(path)
-        .status()
-        .map_err(|error| cannot_start().cause(&error))?;
+    let mut child = spawn(path, listener, keep).map_err(|cause| cannot_start().cause(&cause))?;
+    let (_, locked) = Client::at(path).status().map_err(|error| {
+        // One that nobody can reach would hold what it is given for ever.
+        let _ = child.kill().and_then(|()| child.wait());
+        cannot_start().cause(&error)
+    })?;
     file.hand_over();
     tell_start(bench, path, keep)?;
+    warn_unlocked(bench, locked);
+    Ok(())
+}
+
+fn warn_unlocked(bench: &Workbench, locked: bool) {
     if !locked {
         bench.ui.warn(
             None,
             "the system does not let the agent lock its memory (ulimit -l): it may be written to swap space",
         );
     }
-    Ok(())
 }
 
 fn tell_start(bench: &Workbench, path: &Path, keep: Duration) -> Result<()> {
@@ -133,7 +139,7 @@ fn tell_start(bench: &Workbench, path: &Path, keep: Duration) -> Result<()> {
 }
 
 /// Starts this program once more, behind the socket, with nothing else of this process.
-fn spawn(path: &Path, listener: UnixListener, keep: Duration) -> io::Result<()> {
+fn spawn(path: &Path, listener: UnixListener, keep: Duration) -> io::Result<Child> {
     let program = std::env::current_exe()?;
     std::process::Command::new(program)
         .args(["agent", "start", "--inherited", "--keep"])
@@ -146,7 +152,6 @@ fn spawn(path: &Path, listener: UnixListener, keep: Duration) -> io::Result<()> 
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .map(drop)
 }
 
 /// What [`spawn`] started.
@@ -156,11 +161,16 @@ fn run_inherited(path: Option<&Path>, keep: Duration) -> Result<ExitCode> {
     let failed = |cause: io::Error| cannot_start().cause(&cause);
     let socket = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
     let file = SocketFile::of(path.unwrap_or(Path::new(""))).map_err(failed)?;
-    serve_here(UnixListener::from(socket), file, keep)?;
+    serve_here(UnixListener::from(socket), file, keep, |_| ())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve_here(listener: UnixListener, file: SocketFile, keep: Duration) -> Result<()> {
+fn serve_here(
+    listener: UnixListener,
+    file: SocketFile,
+    keep: Duration,
+    started: impl FnOnce(bool),
+) -> Result<()> {
     let failed = |cause: io::Error| cannot_start().cause(&cause);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -176,7 +186,7 @@ fn serve_here(listener: UnixListener, file: SocketFile, keep: Duration) -> Resul
     runtime
         .block_on(async {
             let listener = tokio::net::UnixListener::from_std(listener)?;
-            serve(listener, keep, async { drop(stopped.await) }).await;
+            serve(listener, keep, started, async { drop(stopped.await) }).await;
             Ok(())
         })
         .map_err(failed)?;

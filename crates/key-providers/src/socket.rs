@@ -6,7 +6,15 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, Mode};
+use rustix::io::Errno;
+use rustix::net::sockopt::Timeout;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+/// Nobody is waited for longer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a socket cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -29,11 +37,27 @@ pub enum SocketError {
 /// # Errors
 /// See [`SocketError`].
 pub fn bind(path: &Path) -> Result<(UnixListener, SocketFile), SocketError> {
+    let _alone = alone(path)?;
     remove_stale(path)?;
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));
     let bound = UnixListener::bind(path);
     rustix::process::umask(before);
     Ok((bound?, SocketFile::of(path)?))
+}
+
+/// The folder of `path`, in which no other program of ours makes a socket until it is dropped.
+fn alone(path: &Path) -> io::Result<fs::File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::File::open(folder.unwrap_or(Path::new(".")))?;
+    let start = Instant::now();
+    loop {
+        match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(errno) if errno == Errno::WOULDBLOCK && start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            locked => return locked.map(|()| folder).map_err(Into::into),
+        }
+    }
 }
 
 /// The file of a socket, by what tells it from another of that name. Removed when dropped.
@@ -74,6 +98,22 @@ impl Drop for SocketFile {
     }
 }
 
+/// Connects to the socket at `path`; whoever listens there and takes nobody is given up after `patience`.
+///
+/// # Errors
+/// If nobody listens, `WouldBlock` if nobody takes it, or if the system refuses.
+pub(crate) fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let socket = net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+    net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(UnixStream::from(socket))
+}
+
 /// Removes a socket of this user that nobody listens on.
 fn remove_stale(path: &Path) -> Result<(), SocketError> {
     let found = match fs::symlink_metadata(path) {
@@ -83,7 +123,7 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
     if !found.file_type().is_socket() || found.uid() != rustix::process::geteuid().as_raw() {
         return Err(SocketError::Foreign);
     }
-    match UnixStream::connect(path) {
+    match connect(path, PATIENCE) {
         Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
         // Whatever else it says, somebody is there.
         _ => Err(SocketError::Live),

@@ -1,7 +1,9 @@
 //! Keys with an end: in memory that is not swapped out, where the system allows that.
+//!
+//! Times are those of a clock that goes on while the machine sleeps, counted from any moment.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use region::LockGuard;
 use secret::SecretBytes;
@@ -39,7 +41,7 @@ struct Entry {
     slot: usize,
     length: usize,
     name: String,
-    end: Instant,
+    end: Duration,
     uses: u64,
 }
 
@@ -61,7 +63,7 @@ impl Cache {
         self.lock.is_some()
     }
 
-    pub(super) fn get(&mut self, mark: &Mark, now: Instant) -> Option<SecretBytes> {
+    pub(super) fn get(&mut self, mark: &Mark, now: Duration) -> Option<SecretBytes> {
         self.expire(now);
         let entry = self.entries.get_mut(mark)?;
         entry.uses += 1;
@@ -70,7 +72,7 @@ impl Cache {
     }
 
     /// Holds `key` from now on; what is longer than any key is not held.
-    pub(super) fn put(&mut self, mark: Mark, name: String, key: &[u8], now: Instant) {
+    pub(super) fn put(&mut self, mark: Mark, name: String, key: &[u8], now: Duration) {
         self.expire(now);
         if key.len() > LONGEST {
             return;
@@ -96,7 +98,7 @@ impl Cache {
     }
 
     /// Everything that is held, what is forgotten first in front.
-    pub(super) fn kept(&mut self, now: Instant) -> Vec<Kept> {
+    pub(super) fn kept(&mut self, now: Duration) -> Vec<Kept> {
         self.expire(now);
         let kept = self.entries.values().map(|entry| Kept {
             name: entry.name.clone(),
@@ -109,7 +111,7 @@ impl Cache {
     }
 
     /// Forgets what has come to its end; when the next one does.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn expire(&mut self, now: Duration) -> Option<Duration> {
         let over = self.entries.iter().filter(|(_, entry)| entry.end <= now);
         for mark in over.map(|(mark, _)| *mark).collect::<Vec<_>>() {
             self.remove(&mark);
@@ -146,13 +148,13 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn held(cache: &mut Cache, mark: u8, now: Instant) -> Option<Vec<u8>> {
+    fn held(cache: &mut Cache, mark: u8, now: Duration) -> Option<Vec<u8>> {
         cache.get(&[mark; 32], now).map(|key| key.expose().to_vec())
     }
 
     #[test]
     fn keys_have_an_end_and_leave_nothing() {
-        let (mut cache, start) = (Cache::new(MINUTE), Instant::now());
+        let (mut cache, start) = (Cache::new(MINUTE), MINUTE);
         cache.put([1; 32], "one".into(), b"first", start);
         cache.put([2; 32], "two".into(), b"second", start + MINUTE / 2);
         assert_eq!(held(&mut cache, 1, start).as_deref(), Some(&b"first"[..]));
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded() {
-        let (mut cache, start) = (Cache::new(MINUTE), Instant::now());
+        let (mut cache, start) = (Cache::new(MINUTE), MINUTE);
         for number in 0..MOST + 10 {
             let mut mark = [0; 32];
             mark[..8].copy_from_slice(&number.to_le_bytes());

@@ -11,6 +11,8 @@ use sops::MasterKey;
 
 use super::cache::Kept;
 use super::mark;
+use crate::socket::connect;
+
 use super::wire::{Answer, HEAD, Request, head};
 
 /// An agent answers at once, or is none.
@@ -104,7 +106,7 @@ impl Agent {
     }
 
     fn exchange(&self, request: &Request) -> Result<(Answer, UnixStream), AgentError> {
-        let mut stream = UnixStream::connect(&self.path).map_err(|cause| match cause.kind() {
+        let mut stream = connect(&self.path, PATIENCE).map_err(|cause| match cause.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AgentError::None,
             _ => AgentError::Failed(cause),
         })?;

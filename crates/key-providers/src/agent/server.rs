@@ -6,25 +6,36 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use secret::SecretBytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::cache::Cache;
 use super::wire::{Answer, HEAD, Request, head};
 
 /// Whoever takes longer to say what they want is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// So soon after the machine wakes up, keys whose time came while it slept are gone.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// So many are served at once; the others wait.
 const MOST: usize = 64;
 
 /// Serves processes of this user on `listener`, holding each key for `keep`, until one of them says stop or `ended` is
-/// ready. What it held is wiped then. Must be called where a runtime with I/O and time is entered.
-pub async fn serve(listener: UnixListener, keep: Duration, ended: impl Future<Output = ()>) {
+/// ready. What it held is wiped then. `started` is told whether the system keeps the keys out of its swap space. Must be
+/// called where a runtime with I/O and time is entered.
+pub async fn serve(
+    listener: UnixListener,
+    keep: Duration,
+    started: impl FnOnce(bool),
+    ended: impl Future<Output = ()>,
+) {
+    let cache = Cache::new(keep);
+    started(cache.is_locked());
     let agent = Arc::new(Serving {
-        cache: Mutex::new(Cache::new(keep)),
+        cache: Mutex::new(cache),
         changed: Notify::new(),
         stopped: Notify::new(),
     });
@@ -54,6 +65,13 @@ pub async fn serve(listener: UnixListener, keep: Duration, ended: impl Future<Ou
     agent.cache().wipe();
 }
 
+/// A clock that goes on while the machine sleeps.
+fn now() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
+    Duration::new(seconds.unwrap_or_default(), nanoseconds.unwrap_or_default())
+}
+
 struct Serving {
     cache: Mutex<Cache>,
     /// Keys came.
@@ -69,13 +87,11 @@ impl Serving {
     /// Ends keys on time, whether or not anybody asks for them. Never done.
     async fn expire(&self) {
         loop {
-            let next = self.cache().expire(Instant::now().into_std());
-            let wait = async {
-                match next {
-                    Some(next) => sleep_until(next.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let now = now();
+            let next = self.cache().expire(now);
+            // The runtime's clock stands still while the machine sleeps: it is not relied on for long.
+            let wait = next.map_or(LONGEST_WAIT, |next| LONGEST_WAIT.min(next.saturating_sub(now)));
+            let wait = sleep(wait);
             tokio::select! {
                 () = wait => {}
                 () = self.changed.notified() => {}
@@ -104,7 +120,7 @@ impl Serving {
     }
 
     fn fulfil(&self, request: Request) -> Answer {
-        let (mut cache, now) = (self.cache(), Instant::now().into_std());
+        let (mut cache, now) = (self.cache(), now());
         let mut yes = true;
         let rest = match request {
             Request::Get(mark) => {

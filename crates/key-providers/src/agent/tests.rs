@@ -30,7 +30,7 @@ fn start(path: &Path, keep: Duration) -> (oneshot::Sender<()>, JoinHandle<()>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async move {
             let listener = tokio::net::UnixListener::from_std(listener).expect("registered");
-            serve(listener, keep, async { drop(ended.await) }).await;
+            serve(listener, keep, |_| (), async { drop(ended.await) }).await;
         });
     });
     (end, serving)

@@ -9,6 +9,7 @@ mod explain;
 mod init;
 mod leaks;
 mod memory;
+mod publish;
 mod scene;
 mod tampering;
 mod terminal;

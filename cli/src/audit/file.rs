@@ -14,6 +14,8 @@ use super::{Backend, Event, Failure, Refusal, config};
 pub(super) struct Lines {
     name: String,
     file: File,
+    /// The last line that was written is half of one.
+    broken: bool,
 }
 
 impl Lines {
@@ -31,7 +33,11 @@ impl Lines {
             .custom_flags(i32::try_from(flags).unwrap_or_default())
             .open(&settings.path);
         match file {
-            Ok(file) => Ok(Self { name, file }),
+            Ok(file) => Ok(Self {
+                name,
+                file,
+                broken: false,
+            }),
             Err(cause) => Err(Refusal::new(name, &cause)),
         }
     }
@@ -43,10 +49,19 @@ impl Backend for Lines {
     }
 
     fn record(&mut self, event: &Event) -> Result<(), Failure> {
-        let line = format!("{}\n", event.json());
-        match self.file.write(line.as_bytes())? {
-            written if written == line.len() => Ok(()),
-            _ => Err(io::Error::from(io::ErrorKind::StorageFull).into()),
+        // Half a line of before stays alone.
+        let start = if self.broken { "\n" } else { "" };
+        let line = format!("{start}{}\n", event.json());
+        let written = loop {
+            match self.file.write(line.as_bytes()) {
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                written => break written?,
+            }
+        };
+        self.broken = written < line.len() && (written > 0 || self.broken);
+        match written == line.len() {
+            true => Ok(()),
+            false => Err(io::Error::from(io::ErrorKind::StorageFull).into()),
         }
     }
 }

@@ -6,8 +6,9 @@
 //!
 //! Only the local socket: it refuses where nobody listens, and a datagram over a network would be lost without a word.
 
+use std::io;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Backend, Event, Failure, PATIENCE, Refusal, config};
 
@@ -19,6 +20,7 @@ const PRIORITY: u32 = 10 * 8 + 5;
 /// A connected socket.
 pub(super) struct Syslog {
     name: String,
+    path: PathBuf,
     socket: UnixDatagram,
 }
 
@@ -30,17 +32,18 @@ impl Syslog {
     pub(super) fn open(settings: &config::Syslog) -> Result<Self, Refusal> {
         let path = settings.socket.clone().unwrap_or_else(|| PathBuf::from(SOCKET));
         let name = format!("syslog {}", path.display());
-        let connect = || {
-            let socket = UnixDatagram::unbound()?;
-            socket.connect(&path)?;
-            socket.set_write_timeout(Some(PATIENCE))?;
-            Ok::<_, std::io::Error>(socket)
-        };
-        match connect() {
-            Ok(socket) => Ok(Self { name, socket }),
+        match connect(&path) {
+            Ok(socket) => Ok(Self { name, path, socket }),
             Err(cause) => Err(Refusal::new(name, &cause)),
         }
     }
+}
+
+fn connect(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
 }
 
 impl Backend for Syslog {
@@ -50,7 +53,11 @@ impl Backend for Syslog {
 
     fn record(&mut self, event: &Event) -> Result<(), Failure> {
         let message = format!("<{PRIORITY}>seal[{}]: {}", std::process::id(), event.json());
-        self.socket.send(message.as_bytes())?;
+        if self.socket.send(message.as_bytes()).is_err() {
+            // One that was started again has another socket of the same name.
+            self.socket = connect(&self.path)?;
+            self.socket.send(message.as_bytes())?;
+        }
         Ok(())
     }
 }
@@ -79,6 +86,13 @@ mod tests {
         let start = format!("<85>seal[{}]: {{\"time\":", std::process::id());
         assert!(text.starts_with(&start) && text.contains("\"encrypt\""), "{text}");
         drop(log);
+        std::fs::remove_file(&path).expect("removed");
+        let again = UnixDatagram::bind(&path).expect("bound");
+        syslog
+            .record(&Event::new(Action::Decrypt, "/a".into()))
+            .expect("sent to the one that was started again");
+        assert!(again.recv(&mut buffer).expect("received") > 0);
+        drop(again);
         assert!(
             syslog.record(&Event::new(Action::Encrypt, "/a".into())).is_err(),
             "gone"

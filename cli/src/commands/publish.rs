@@ -79,6 +79,10 @@ impl Publish {
         if planned.is_empty() && failed.is_empty() {
             bench.ui.hint("nothing here is sealed and has a destination rule");
         }
+        // Before anybody is asked: what is wrong may change the answer.
+        let first = failed.first().map(Error::code);
+        super::tell_all(bench, &failed);
+        let mut failed = Vec::new();
         if !self.plan && !planned.is_empty() {
             let question = match planned.len() {
                 1 => "Publish this file?".to_owned(),
@@ -90,7 +94,8 @@ impl Publish {
             let done = bench.for_each(&planned, |bench, plan| self.one(bench, plan))?;
             failed.extend(done.into_iter().filter_map(Result::err));
         }
-        Ok(super::tell_all(bench, &failed))
+        let later = super::tell_all(bench, &failed);
+        Ok(first.map_or(later, Into::into))
     }
 
     /// What is to become of one file; `None` if it was not named and is not sealed, or has no rule.

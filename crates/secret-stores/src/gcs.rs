@@ -84,13 +84,12 @@ impl Service {
         if !reply.is_success() {
             return Err(refused(&reply, bucket));
         }
-        let stored: Stored = reply.parse().unwrap_or_default();
+        let stored: Stored = reply.read()?;
         let sum = BASE64_STANDARD.encode(crc32c(content.expose()).to_be_bytes());
         match stored.crc32c {
-            Some(other) if other != sum => {
-                Err(reply.unusable("its checksum does not match: something changed on the way"))
-            }
-            _ => Ok(Put::Done),
+            Some(other) if other == sum => Ok(Put::Done),
+            Some(_) => Err(reply.unusable("its checksum does not match: something changed on the way")),
+            None => Err(reply.unusable("it has no checksum of what is stored")),
         }
     }
 

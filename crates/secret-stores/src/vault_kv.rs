@@ -146,6 +146,10 @@ fn failure(error: vault::Error) -> ProviderError {
         (vault::Error::Unreachable { .. } | vault::Error::TimedOut { .. }, _) => {
             ProviderError::Unreachable(text)
         }
+        // What was sent holds values, and the reason may quote it.
+        (vault::Error::Refused { address, what, .. }, _) => {
+            ProviderError::NotUsable(format!("{address} refused {what}"))
+        }
         (vault::Error::NotFound { .. }, _) => ProviderError::NotUsable(format!(
             "{text}: there is no key-value engine of this version at that mount"
         )),
@@ -157,6 +161,21 @@ fn failure(error: vault::Error) -> ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a server says about a request that held values may quote them.
+    #[test]
+    fn a_reason_of_the_server_is_not_repeated() {
+        let error = failure(vault::Error::Refused {
+            address: "https://vault.example.org".to_owned(),
+            what: "secret/data/app".to_owned(),
+            why: "invalid value hunter2".to_owned(),
+        });
+        let text = error.to_string();
+        assert!(
+            text.contains("secret/data/app") && !text.contains("hunter2"),
+            "{text}"
+        );
+    }
 
     fn publisher(address: &str, mount: &str, path: &str, version: u8) -> Result<VaultKv, Error> {
         let usual = Some("http://vault.example.org:8200".to_owned());

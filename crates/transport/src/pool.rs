@@ -176,7 +176,12 @@ impl Pool {
 fn is_near(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local(),
-        Some(Host::Ipv6(address)) => address.is_loopback() || address.is_unicast_link_local(),
+        // fd00:ec2::/32 is where machines of AWS find their metadata.
+        Some(Host::Ipv6(address)) => {
+            address.is_loopback()
+                || address.is_unicast_link_local()
+                || address.segments().starts_with(&[0xfd00, 0x0ec2])
+        }
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     }
@@ -331,6 +336,8 @@ mod tests {
             ("http://[::1]:80", true),
             ("http://169.254.169.254/latest", true),
             ("http://[fe80::1]/", true),
+            ("http://[fd00:ec2::254]/latest", true),
+            ("http://[fd00:ec3::254]/latest", false),
             ("https://10.0.0.1", false),
             ("https://localhost.example.org", false),
         ] {

@@ -6,6 +6,8 @@
 use super::{EntryKey, KeyEntry, Metadata};
 use crate::master_key::MasterKey;
 
+/// A file with more values than this is none that a person made.
+const MOST: usize = 16;
 /// The first version that notes what it gave.
 const REPAIRED: [u64; 3] = [3, 3, 0];
 
@@ -20,8 +22,8 @@ impl Metadata {
         values.sort_unstable();
         values.dedup();
         match values.len() {
-            0 | 1 => Vec::new(),
-            _ => values.into_iter().map(|value| self.with_context(value)).collect(),
+            2..=MOST => values.into_iter().map(|value| self.with_context(value)).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -33,9 +35,13 @@ impl Metadata {
         })
     }
 
-    /// The same block with `value` for every name of every context.
+    /// The same block with `value` for every name of every context. What opens by itself needs no context, and whoever was
+    /// asked for another key once is not asked again: where any key opens the file only those with a context are left.
     fn with_context(&self, value: &str) -> Self {
         let mut other = self.clone();
+        if let [group] = other.groups.as_mut_slice() {
+            group.retain(|entry| matches!(&entry.key, EntryKey::Known(MasterKey::AwsKms { .. })));
+        }
         for entry in other.groups.iter_mut().flatten() {
             if let EntryKey::Known(MasterKey::AwsKms { context, .. }) = &mut entry.key {
                 for (_, noted) in context {
@@ -115,6 +121,12 @@ mod tests {
             ("", &["x", "y"]),
             ("3.2", &["x", "y"]),
             ("3.2.0.1", &["x", "y"]),
+            (
+                "3.2.0",
+                &[
+                    "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q",
+                ],
+            ),
         ] {
             assert!(others(version, values).is_empty(), "{version} {values:?}");
         }

@@ -26,7 +26,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secret::SecretBytes;
 use serde::Deserialize;
 use sops::MasterKey;
-use tokio::sync::OnceCell;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -48,7 +47,7 @@ pub struct AzureKeyVault {
 /// What outlives a call.
 struct Service {
     sources: AzureSources,
-    rest: OnceCell<Rest>,
+    rest: Rest,
     /// Tokens by what they are for.
     tokens: Mutex<HashMap<String, Arc<Tokens>>>,
     /// What the vaults at these addresses want tokens for.
@@ -76,7 +75,7 @@ impl AzureKeyVault {
     pub fn new(sources: AzureSources, network: Network) -> Self {
         let service = Service {
             sources,
-            rest: OnceCell::new(),
+            rest: Rest::new(Bounds::default()),
             tokens: Mutex::default(),
             resources: Mutex::default(),
         };
@@ -201,10 +200,7 @@ impl Service {
         operation: Operation,
         body: SecretBytes,
     ) -> Result<Reply, ProviderError> {
-        let rest = self
-            .rest
-            .get_or_try_init(|| async { Rest::new(Bounds::default()) })
-            .await?;
+        let rest = &self.rest;
         let url = place.address(operation)?;
         let resource = self
             .resource(rest, &place.vault, &operation.request(url.clone(), b""))

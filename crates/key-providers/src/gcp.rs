@@ -7,7 +7,7 @@ mod federation;
 mod service_account;
 mod sources;
 
-use std::sync::OnceLock;
+use tokio::sync::OnceCell;
 
 use crate::provider::ProviderError;
 use crate::rest::{Bounds, Reply, Request, Rest, Tokens};
@@ -21,16 +21,10 @@ pub const UNIVERSE: &str = "googleapis.com";
 /// The way to the services of Google Cloud.
 pub struct Access {
     sources: GcpSources,
-    connection: OnceLock<Connection>,
-    /// Held while somebody sets up the connection.
-    starting: tokio::sync::Mutex<()>,
-    tokens: Tokens,
-}
-
-/// Made with the first request.
-struct Connection {
+    /// Read with the first request.
+    login: OnceCell<Login>,
     rest: Rest,
-    login: Login,
+    tokens: Tokens,
 }
 
 impl Access {
@@ -38,8 +32,8 @@ impl Access {
     pub fn new(sources: GcpSources) -> Self {
         Self {
             sources,
-            connection: OnceLock::new(),
-            starting: tokio::sync::Mutex::default(),
+            login: OnceCell::new(),
+            rest: Rest::new(Bounds::default()),
             tokens: Tokens::default(),
         }
     }
@@ -53,7 +47,7 @@ impl Access {
     /// # Errors
     /// [`ProviderError::NotUsable`] if there is no credential that can be read.
     pub async fn universe(&self) -> Result<Option<&str>, ProviderError> {
-        Ok(self.connection().await?.login.universe())
+        Ok(self.login().await?.universe())
     }
 
     /// Whose credential it is, as far as it says so.
@@ -61,7 +55,7 @@ impl Access {
     /// # Errors
     /// [`ProviderError::NotUsable`] if there is no credential that can be read.
     pub async fn who(&self) -> Result<String, ProviderError> {
-        Ok(self.connection().await?.login.who())
+        Ok(self.login().await?.who())
     }
 
     /// Makes a request with a token, and once more with a new one if that is refused. The answer may be a refusal.
@@ -72,16 +66,16 @@ impl Access {
         &self,
         make: impl Fn() -> Result<Request, ProviderError>,
     ) -> Result<Reply, ProviderError> {
-        let connection = self.connection().await?;
+        let login = self.login().await?;
         let mut renewed = false;
         loop {
-            let token = self.tokens.get(connection.login.token(&connection.rest)).await?;
+            let token = self.tokens.get(login.token(&self.rest)).await?;
             let mut request = make()?.bearer(&token)?;
-            if let Some(project) = connection.login.quota_project() {
+            if let Some(project) = login.quota_project() {
                 request = request.with("x-goog-user-project", project.as_bytes())?;
             }
-            let reply = connection.rest.ask(&request).await?;
-            if reply.status.as_u16() == 401 && !renewed && connection.login.can_renew() {
+            let reply = self.rest.ask(&request).await?;
+            if reply.status.as_u16() == 401 && !renewed && login.can_renew() {
                 renewed = true;
                 self.tokens.forget(&token).await;
                 continue;
@@ -90,17 +84,10 @@ impl Access {
         }
     }
 
-    async fn connection(&self) -> Result<&Connection, ProviderError> {
-        if let Some(connection) = self.connection.get() {
-            return Ok(connection);
-        }
-        let _starting = self.starting.lock().await;
-        if let Some(connection) = self.connection.get() {
-            return Ok(connection);
-        }
-        let login = self.sources.login()?;
-        let rest = Rest::new(Bounds::default())?;
-        Ok(self.connection.get_or_init(|| Connection { rest, login }))
+    async fn login(&self) -> Result<&Login, ProviderError> {
+        self.login
+            .get_or_try_init(|| async { self.sources.login() })
+            .await
     }
 }
 

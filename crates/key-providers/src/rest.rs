@@ -13,7 +13,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Method, StatusCode};
 use secret::SecretBytes;
 use serde::de::DeserializeOwned;
-use transport::{Invalid, Names, Pool};
+use transport::{Names, Pool};
 use url::Url;
 
 use crate::provider::ProviderError;
@@ -88,28 +88,22 @@ enum Fault {
 }
 
 impl Rest {
-    /// For services in the network.
-    ///
-    /// # Errors
-    /// [`ProviderError::NotUsable`] if the system's certificates cannot be used.
-    pub fn new(bounds: Bounds) -> Result<Self, ProviderError> {
-        Self::build(bounds, true)
+    /// For services in the network. Nothing is read before the first request.
+    pub fn new(bounds: Bounds) -> Self {
+        Self::through(true, bounds)
     }
 
     /// For the metadata service of the machine: never through a proxy, asked once, and not waited for where there is none.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub(crate) fn of_this_machine() -> Result<Self, ProviderError> {
+    pub(crate) fn of_this_machine() -> Self {
         let bounds = Bounds {
             connect: Duration::from_secs(1),
             total: Duration::from_secs(10),
             attempts: 2,
         };
-        Self::build(bounds, false)
+        Self::through(false, bounds)
     }
 
-    fn build(bounds: Bounds, proxies: bool) -> Result<Self, ProviderError> {
+    fn through(proxies: bool, bounds: Bounds) -> Self {
         let settings = transport::Settings {
             connect: bounds.connect,
             total: None, // set for each request
@@ -117,8 +111,7 @@ impl Rest {
             ..transport::Settings::default()
         };
         let pool = Pool::new(settings, Names::default());
-        let pool = pool.map_err(|Invalid(why)| ProviderError::NotUsable(why.to_owned()))?;
-        Ok(Self { pool, bounds })
+        Self { pool, bounds }
     }
 
     /// Asks, and again after a pause where that may help.

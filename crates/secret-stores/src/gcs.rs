@@ -4,7 +4,7 @@
 //!
 //! [`objects.insert`]: https://cloud.google.com/storage/docs/json_api/v1/objects/insert
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -26,7 +26,7 @@ pub(crate) struct Service {
     access: Access,
     /// `STORAGE_EMULATOR_HOST`
     emulator: Option<String>,
-    rest: OnceLock<Rest>,
+    rest: Rest,
 }
 
 /// One bucket, and what stands before names in it.
@@ -67,7 +67,7 @@ impl Service {
         Self {
             access: Access::new(sources),
             emulator,
-            rest: OnceLock::new(),
+            rest: Rest::new(Bounds::default()),
         }
     }
 
@@ -79,7 +79,7 @@ impl Service {
         };
         let reply = match self.emulator {
             None => self.access.ask(request).await?,
-            Some(_) => self.rest()?.ask(&request()?).await?,
+            Some(_) => self.rest.ask(&request()?).await?,
         };
         if !reply.is_success() {
             return Err(refused(&reply, bucket));
@@ -114,14 +114,6 @@ impl Service {
         url.ok_or_else(|| {
             ProviderError::NotUsable(format!("{what} is no host with a port, or more than that"))
         })
-    }
-
-    fn rest(&self) -> Result<&Rest, ProviderError> {
-        if let Some(rest) = self.rest.get() {
-            return Ok(rest);
-        }
-        let rest = Rest::new(Bounds::default())?;
-        Ok(self.rest.get_or_init(|| rest))
     }
 }
 

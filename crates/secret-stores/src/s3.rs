@@ -12,7 +12,7 @@
 mod address;
 mod refusal;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sigv4::http_request::{
@@ -40,7 +40,7 @@ const CHECKSUM: &str = "x-amz-checksum-sha256";
 /// The way to the service.
 pub(crate) struct Service {
     account: aws::Account,
-    rest: OnceLock<Rest>,
+    rest: Rest,
 }
 
 /// One bucket, and what stands before names in it.
@@ -55,7 +55,7 @@ impl Service {
     pub(crate) fn new(account: aws::Account) -> Self {
         Self {
             account,
-            rest: OnceLock::new(),
+            rest: Rest::new(Bounds::default()),
         }
     }
 
@@ -63,19 +63,11 @@ impl Service {
         let access = self.account.access("s3").await?;
         let url = address::of(&access, bucket, key)?;
         let request = signed(&access, url, content, SystemTime::now())?;
-        let reply = self.rest()?.ask(&request.telling_redirects()).await?;
+        let reply = self.rest.ask(&request.telling_redirects()).await?;
         match reply.is_success() {
             true => Ok(Put::Done),
             false => Err(refusal::of(&reply, bucket, &access.region)),
         }
-    }
-
-    fn rest(&self) -> Result<&Rest, ProviderError> {
-        if let Some(rest) = self.rest.get() {
-            return Ok(rest);
-        }
-        let rest = Rest::new(Bounds::default())?;
-        Ok(self.rest.get_or_init(|| rest))
     }
 }
 

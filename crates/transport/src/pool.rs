@@ -15,7 +15,7 @@ use crate::names::Names;
 pub const LARGEST: usize = 4 << 20;
 
 /// How servers are reached, and how long that may take.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Until there is a connection.
     pub connect: Duration,
@@ -26,27 +26,21 @@ pub struct Settings {
     /// Whether proxies of the environment are used (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`). Never for this
     /// machine and for link-local addresses, where machines find their metadata.
     pub proxies: bool,
-    /// Certificates to trust instead of the system's, in PEM.
-    pub roots: Option<Vec<u8>>,
-    /// A client certificate and its key, in PEM.
-    pub identity: Option<SecretBytes>,
 }
 
 impl Default for Settings {
-    /// 5 s for a connection, 30 s in all, proxies and certificates as the system has them.
+    /// 5 s for a connection, 30 s in all, proxies as the system has them.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
             read: None,
             total: Some(Duration::from_secs(30)),
             proxies: true,
-            roots: None,
-            identity: None,
         }
     }
 }
 
-/// Settings that cannot be used.
+/// Certificates that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub &'static str);
@@ -82,31 +76,42 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool without connections.
-    ///
-    /// # Errors
-    /// If a certificate or key of the settings cannot be read.
-    pub fn new(settings: Settings, names: Names) -> Result<Self, Invalid> {
-        // An error means that it was done before.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let roots = settings.roots.as_deref().map(Certificate::from_pem_bundle);
-        let roots = roots.transpose();
-        let roots = roots.map_err(|_| Invalid("the certificates of the CA are no PEM"))?;
-        if roots.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Invalid("there is no certificate among those of the CA"));
-        }
-        let identity = settings.identity.as_ref();
-        let identity = identity.map(|pem| Identity::from_pem(pem.expose())).transpose();
-        let identity = identity.map_err(|_| Invalid("the client certificate and its key are no PEM"))?;
-        Ok(Self {
+    /// A pool without connections, which trusts whom the system trusts. Nothing is read before it is used.
+    pub fn new(settings: Settings, names: Names) -> Self {
+        Self {
             settings,
-            roots,
-            identity,
+            roots: None,
+            identity: None,
             names,
             proxied: OnceLock::new(),
             direct: OnceLock::new(),
             direct_and_plain: OnceLock::new(),
-        })
+        }
+    }
+
+    /// The same, trusting only the certificates in `roots`, which is PEM.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn trusting(mut self, roots: &[u8]) -> Result<Self, Invalid> {
+        let roots = Certificate::from_pem_bundle(roots);
+        let roots = roots.map_err(|_| Invalid("the certificates of the CA are no PEM"))?;
+        if roots.is_empty() {
+            return Err(Invalid("there is no certificate among those of the CA"));
+        }
+        self.roots = Some(roots);
+        Ok(self)
+    }
+
+    /// The same, showing the client certificate in `identity`, which is PEM and holds its key as well.
+    ///
+    /// # Errors
+    /// If they are not there.
+    pub fn showing(mut self, identity: &SecretBytes) -> Result<Self, Invalid> {
+        let identity = Identity::from_pem(identity.expose());
+        let identity = identity.map_err(|_| Invalid("the client certificate and its key are no PEM"))?;
+        self.identity = Some(identity);
+        Ok(self)
     }
 
     /// What the pool was made with.
@@ -145,6 +150,8 @@ impl Pool {
     }
 
     fn make(&self, proxies: bool, plain: bool) -> Option<Client> {
+        // An error means that it was done before.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = Client::builder()
             .tls_backend_rustls()
             .redirect(redirect::Policy::none())
@@ -236,7 +243,7 @@ mod tests {
     }
 
     fn pool(settings: Settings) -> Pool {
-        Pool::new(settings, Names::default()).expect("settings")
+        Pool::new(settings, Names::default())
     }
 
     async fn get(pool: &Pool, url: Url) -> Result<Response<SecretBytes>, Fault> {
@@ -315,17 +322,10 @@ mod tests {
     #[test]
     fn what_is_no_certificate_is_refused_at_once() {
         for roots in [&b"nothing"[..], b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n"] {
-            let settings = Settings {
-                roots: Some(roots.to_vec()),
-                ..Settings::default()
-            };
-            assert!(Pool::new(settings, Names::default()).is_err());
+            assert!(pool(Settings::default()).trusting(roots).is_err());
         }
-        let settings = Settings {
-            identity: Some(SecretBytes::copy_from(b"nothing")),
-            ..Settings::default()
-        };
-        assert!(Pool::new(settings, Names::default()).is_err());
+        let identity = SecretBytes::copy_from(b"nothing");
+        assert!(pool(Settings::default()).showing(&identity).is_err());
     }
 
     #[test]

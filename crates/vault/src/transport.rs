@@ -30,14 +30,19 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
-        let pool = transport::Settings {
+        let bounds = transport::Settings {
             connect: settings.connect,
             total: Some(settings.total),
-            roots: settings.roots,
-            identity: settings.identity,
             ..transport::Settings::default()
         };
-        let pool = Pool::new(pool, Names::default()).map_err(|Invalid(why)| Error::Setting(why))?;
+        let invalid = |Invalid(why)| Error::Setting(why);
+        let mut pool = Pool::new(bounds, Names::default());
+        if let Some(roots) = &settings.roots {
+            pool = pool.trusting(roots).map_err(invalid)?;
+        }
+        if let Some(identity) = &settings.identity {
+            pool = pool.showing(identity).map_err(invalid)?;
+        }
         let namespace = settings
             .namespace
             .as_deref()

@@ -15,7 +15,7 @@ const METADATA: &str = "http://169.254.169.254";
 
 /// A token of this machine's identity for `resource`; `None` if it has none.
 pub(super) async fn token(sources: &AzureSources, resource: &str) -> Result<Option<Token>, ProviderError> {
-    let rest = Rest::of_this_machine()?;
+    let rest = Rest::of_this_machine();
     let named = sources.identity.is_some() || sources.metadata.is_some();
     let reply = match rest.ask(&request(sources, resource)?).await {
         Ok(reply) => reply,

@@ -279,7 +279,7 @@ async fn metadata_token(host: &str, named: bool) -> Result<Token, ProviderError>
     let mut address = Url::parse(&address).map_err(|_| wrong("GCE_METADATA_HOST", "it is no host"))?;
     address.query_pairs_mut().append_pair("scopes", SCOPE);
     let request = Request::get(address).with("metadata-flavor", b"Google")?;
-    let reply = Rest::of_this_machine()?.ask(&request).await;
+    let reply = Rest::of_this_machine().ask(&request).await;
     // Other clouds have other services at the same address.
     let answers = reply
         .as_ref()

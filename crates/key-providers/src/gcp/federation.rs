@@ -126,7 +126,7 @@ impl Federation {
                     request = request.with(name, value.as_bytes())?;
                 }
                 let reply = if url.scheme() == "http" {
-                    Rest::of_this_machine()?.ask(&request).await?
+                    Rest::of_this_machine().ask(&request).await?
                 } else {
                     rest.ask(&request).await?
                 };

@@ -75,7 +75,7 @@ fn rest() -> Rest {
         attempts: 3,
         ..Bounds::default()
     };
-    Rest::new(bounds).expect("a client")
+    Rest::new(bounds)
 }
 
 async fn asked(server: &Server) -> Result<Reply, String> {

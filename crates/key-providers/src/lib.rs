@@ -20,6 +20,8 @@ pub mod aws;
 pub mod aws_kms;
 #[cfg(feature = "azure")]
 pub mod azure_kv;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "vault"))]
+mod credential_file;
 #[cfg(feature = "gcp")]
 pub mod gcp;
 #[cfg(feature = "gcp")]

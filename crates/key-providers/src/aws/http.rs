@@ -14,6 +14,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use transport::{Fault, Names, Pool, Settings};
 
+use crate::credential_file;
+
 /// How long a connection and a part of an answer may take, as the SDK sets it for one of its clients.
 type Limits = (Option<Duration>, Option<Duration>);
 
@@ -49,17 +51,20 @@ impl Http {
 
     fn pool(&self, (connect, read): Limits) -> Result<Pool, String> {
         let usual = Settings::default();
-        let read_roots = |path: &PathBuf| {
-            std::fs::read(path).map_err(|error| format!("AWS_CA_BUNDLE cannot be read: {error}"))
-        };
         let settings = Settings {
             connect: connect.unwrap_or(usual.connect),
             read,
             total: None, // the SDK bounds it
-            roots: self.roots.as_ref().map(read_roots).transpose()?,
             ..usual
         };
-        Pool::new(settings, self.names.clone()).map_err(|error| format!("AWS_CA_BUNDLE: {error}"))
+        let pool = Pool::new(settings, self.names.clone());
+        let Some(path) = &self.roots else {
+            return Ok(pool);
+        };
+        let roots = credential_file::read(path);
+        let roots = roots.map_err(|error| format!("AWS_CA_BUNDLE cannot be read: {error}"))?;
+        pool.trusting(roots.expose())
+            .map_err(|error| format!("AWS_CA_BUNDLE: {error}"))
     }
 }
 

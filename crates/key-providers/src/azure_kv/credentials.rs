@@ -4,7 +4,6 @@
 //! The form is that of <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow>.
 
 use std::ffi::OsStr;
-use std::io::Read as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,14 +15,13 @@ use url::Url;
 use super::challenge::scope;
 use super::managed;
 use super::sources::AzureSources;
+use crate::credential_file;
 use crate::process::{Fault, command, find_program, run};
 use crate::provider::ProviderError;
 use crate::rest::{self, Reply, Request, Rest, Token};
 
 /// Where tokens are unless configured otherwise.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
-/// A token of Kubernetes has about 2 KB.
-const LARGEST: u64 = 1 << 20;
 /// How long the Azure CLI may take: it is a Python program that may ask the network.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -211,10 +209,5 @@ fn read(path: &Path) -> Result<SecretBytes, ProviderError> {
     let failed = |cause: std::io::Error| {
         ProviderError::NotUsable(format!("AZURE_FEDERATED_TOKEN_FILE: {}: {cause}", path.display()))
     };
-    let mut bytes = SecretBytes::default();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(LARGEST)
-        .read_to_end(bytes.expose_mut())
-        .map_err(failed)?;
-    Ok(bytes)
+    credential_file::read(path).map_err(failed)
 }

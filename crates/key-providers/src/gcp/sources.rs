@@ -20,11 +20,9 @@ use url::Url;
 
 use super::UNIVERSE;
 use super::credentials::{Credential, Login};
+use crate::credential_file;
 use crate::provider::ProviderError;
 use crate::rest;
-
-/// Largest file that is read as a credential, in bytes.
-const LARGEST: u64 = 1 << 20;
 
 /// Where credentials and the service are. Nothing is read before a key is used.
 #[derive(Clone, Default)]
@@ -129,12 +127,6 @@ fn read_login(path: &Path) -> Result<Login, ProviderError> {
 
 /// A file with a secret.
 pub(super) fn read(path: &Path) -> Result<SecretBytes, ProviderError> {
-    use std::io::Read as _;
     let failed = |cause: std::io::Error| ProviderError::NotUsable(format!("{}: {cause}", path.display()));
-    let mut bytes = SecretBytes::default();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(LARGEST)
-        .read_to_end(bytes.expose_mut())
-        .map_err(failed)?;
-    Ok(bytes)
+    credential_file::read(path).map_err(failed)
 }

@@ -17,10 +17,8 @@ use secret::SecretBytes;
 use vault::{Address, Auth, Client, Settings};
 
 use super::login::Login;
+use crate::credential_file;
 use crate::provider::ProviderError;
-
-/// Largest file that is read as a token or certificate, in bytes.
-const LARGEST: u64 = 1 << 20;
 
 /// Where tokens and certificates come from. Nothing is read before a server is to be asked.
 #[derive(Clone, Debug, Default)]
@@ -146,14 +144,8 @@ impl VaultSources {
 }
 
 pub(super) fn read(path: &Path) -> Result<SecretBytes, ProviderError> {
-    use std::io::Read as _;
     let failed = |cause: std::io::Error| ProviderError::NotUsable(format!("{}: {cause}", path.display()));
-    let mut bytes = SecretBytes::default();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(LARGEST)
-        .read_to_end(bytes.expose_mut())
-        .map_err(failed)?;
-    Ok(bytes)
+    credential_file::read(path).map_err(failed)
 }
 
 #[cfg(test)]

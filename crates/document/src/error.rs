@@ -83,6 +83,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same error in a source of which this one is a part, `lines` lines further down.
+    pub fn below(mut self, lines: u32) -> Self {
+        match &mut self {
+            Self::Syntax { at, .. }
+            | Self::Unsupported { at, .. }
+            | Self::Limit { at, .. }
+            | Self::Conflict { at } => at.line = at.line.saturating_add(lines),
+            Self::Path { .. } => {}
+        }
+        self
+    }
+
     /// A syntax error at a byte offset.
     pub fn syntax(source: &[u8], offset: usize, why: impl Into<String>) -> Self {
         Self::Syntax {

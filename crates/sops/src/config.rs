@@ -11,12 +11,14 @@
 //! # What this does not do
 //! It finds no file and cuts no path: the caller knows where the configuration stands.
 
+mod clusters;
 mod fields;
 mod file;
 mod rule;
 
 use crate::re2::{self, Pattern, PatternError};
 use crate::{MasterKey, Rules};
+pub use clusters::{Cluster, Output, SealedSecretRule};
 
 /// A loaded configuration.
 #[derive(Clone, Debug, Default)]
@@ -108,12 +110,50 @@ pub struct Stores {
 }
 
 /// The top-level `seal` part, which SOPS ignores. Fields that are not known here belong to other readers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct SealPolicy {
     /// Whether files without a valid `integrity` field are refused.
     pub require_integrity: bool,
     /// Whether the file has the part at all.
     pub present: bool,
+    /// Clusters that SealedSecrets are made for.
+    pub clusters: Vec<Cluster>,
+    /// Which Secrets become SealedSecrets; the first that matches holds.
+    pub sealed_secrets: Vec<SealedSecretRule>,
+}
+
+impl SealPolicy {
+    /// The rule for a file of Secrets; `path` is as for [`Config::rule_for`].
+    pub fn rule_for_secret(&self, path: &str) -> Option<&SealedSecretRule> {
+        self.sealed_secrets
+            .iter()
+            .find(|rule| rule.path_regex.is_match(path))
+    }
+
+    /// The cluster of that name.
+    pub fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.clusters.iter().find(|cluster| cluster.name == name)
+    }
+
+    /// The cluster for which the SealedSecrets in a file are sealed: the one whose `path_regex` matches, the one of a
+    /// rule's output that the path can be, or of a rule that seals this file in place.
+    pub fn cluster_of(&self, path: &str) -> Option<&Cluster> {
+        let own = |cluster: &&Cluster| {
+            let pattern = cluster.path_regex.as_ref();
+            pattern.is_some_and(|pattern| pattern.is_match(path))
+        };
+        let made = || {
+            self.sealed_secrets.iter().find_map(|rule| {
+                let clusters = rule.clusters.iter();
+                let name = match &rule.output {
+                    Some(output) => clusters.clone().find(|name| output.can_be(path, name)),
+                    None => clusters.clone().next().filter(|_| rule.path_regex.is_match(path)),
+                };
+                self.cluster(name?)
+            })
+        };
+        self.clusters.iter().find(own).or_else(made)
+    }
 }
 
 /// A `path_regex`, compiled.

@@ -119,6 +119,27 @@ map! {
 map! {
     struct RawSeal {
         require_integrity: bool = "require_integrity",
+        clusters: Vec<Option<Spanned<RawCluster>>> = "clusters",
+        sealed_secrets: Vec<Option<Spanned<RawSealedSecretRule>>> = "sealed_secrets",
+    }
+}
+
+map! {
+    struct RawCluster {
+        name: String = "name",
+        certificate: String = "certificate",
+        fingerprint: String = "fingerprint",
+        path_regex: Text = "path_regex",
+    }
+}
+
+map! {
+    struct RawSealedSecretRule {
+        path_regex: Text = "path_regex",
+        clusters: Vec<Spanned<String>> = "clusters",
+        output: Text = "output",
+        scope: Text = "scope",
+        namespace: Text = "namespace",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_saphyr::{Location, Spanned};
 
+use super::clusters;
 use super::fields::Text;
 use super::file::{File, RawDestination, RawGroup, RawRule, RawStore, at};
 use super::{
@@ -54,10 +55,15 @@ pub(super) fn build(file: File, warnings: Vec<ConfigWarning>) -> Result<Config> 
         json_binary_indent: indent(&stores.json_binary, -1)?,
     };
     config.seal = match file.seal {
-        Some(seal) => SealPolicy {
-            require_integrity: seal.require_integrity,
-            present: true,
-        },
+        Some(seal) => {
+            let clusters = clusters::clusters(seal.clusters)?;
+            SealPolicy {
+                require_integrity: seal.require_integrity,
+                present: true,
+                sealed_secrets: clusters::rules(seal.sealed_secrets, &clusters)?,
+                clusters,
+            }
+        }
         None => SealPolicy::default(),
     };
     config
@@ -124,7 +130,7 @@ fn creation_rule(raw: Spanned<RawRule>, notes: &mut Vec<ConfigWarning>) -> Resul
     })
 }
 
-fn path_pattern(text: &Text) -> Result<Option<PathPattern>> {
+pub(super) fn path_pattern(text: &Text) -> Result<Option<PathPattern>> {
     let Some(text) = text.as_ref().filter(|text| !text.value.is_empty()) else {
         return Ok(None);
     };

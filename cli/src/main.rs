@@ -13,6 +13,7 @@ mod hardening;
 mod home;
 mod interrupt;
 mod keyring;
+mod kube;
 mod ledger;
 mod log;
 mod policy;

@@ -63,7 +63,11 @@ impl Policy {
         Ok(self.config.destination_for(&self.tested(target)?))
     }
 
-    fn tested(&self, target: &Path) -> Result<String> {
+    /// The path of a file as rules see it: relative to the policy's folder where it is below it, else absolute.
+    ///
+    /// # Errors
+    /// Code 2 if the current directory is gone.
+    pub(crate) fn tested(&self, target: &Path) -> Result<String> {
         let target = absolute(target)?;
         let tested = target.strip_prefix(self.folder()).unwrap_or(&target);
         Ok(tested.to_string_lossy().into_owned())

@@ -152,13 +152,18 @@ impl Workbench {
         }
     }
 
-    /// The policy and the rule for a file; policy warnings are printed once.
-    pub(crate) fn rule(&self, path: &Path) -> Result<Option<(Rc<Policy>, Option<CreationRule>)>> {
+    /// The policy for a file; its warnings are printed once.
+    pub(crate) fn policy(&self, path: &Path) -> Result<Option<Rc<Policy>>> {
         let policy = self.policies.for_target(path)?;
         for warning in self.policies.warnings() {
             self.ui.warn(Some(&warning.file), &warning.text);
         }
-        policy
+        Ok(policy)
+    }
+
+    /// The policy and the rule for a file.
+    pub(crate) fn rule(&self, path: &Path) -> Result<Option<(Rc<Policy>, Option<CreationRule>)>> {
+        self.policy(path)?
             .map(|policy| {
                 let rule = policy.rule_for(path)?.cloned();
                 Ok((policy, rule))

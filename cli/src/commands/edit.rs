@@ -212,7 +212,7 @@ fn seal(
 }
 
 /// Tells what is wrong and waits for the user to go back to the editor; without a terminal that is the end.
-fn try_again(bench: &Workbench, error: Error, text: &Path) -> Result<()> {
+pub(super) fn try_again(bench: &Workbench, error: Error, text: &Path) -> Result<()> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(error);
     }
@@ -228,7 +228,7 @@ fn try_again(bench: &Workbench, error: Error, text: &Path) -> Result<()> {
     }
 }
 
-fn write(path: &Path, text: &[u8]) -> Result<()> {
+pub(super) fn write(path: &Path, text: &[u8]) -> Result<()> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(text)).map_err(|cause| {
@@ -239,7 +239,7 @@ fn write(path: &Path, text: &[u8]) -> Result<()> {
 }
 
 /// What the editor left.
-fn read(path: &Path, bench: &Workbench) -> Result<SecretBytes> {
+pub(super) fn read(path: &Path, bench: &Workbench) -> Result<SecretBytes> {
     let gone = |error: Error| error.with_code(Code::Read);
     files::read(path, bench.global.max_size).map_err(gone)
 }

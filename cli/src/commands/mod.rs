@@ -16,6 +16,7 @@ mod groups;
 mod init;
 mod keys;
 mod keyservice;
+mod kube;
 mod publish;
 pub(crate) mod recipients;
 mod rotate;
@@ -101,6 +102,7 @@ pub(crate) enum Command {
     #[command(name = "keyservice")]
     KeyService(keyservice::KeyService),
     Agent(agent::Agent),
+    Kube(kube::Kube),
     Demo(demo::Demo),
     Completions(completions::Completions),
     Man(completions::Man),
@@ -117,6 +119,7 @@ impl Command {
             Self::Seal(_) | Self::Encrypt(_) | Self::Decrypt(_) | Self::Edit(_) | Self::Get(_) => true,
             Self::Set(_) | Self::Unset(_) | Self::Rotate(_) | Self::UpdateKeys(_) | Self::Groups(_) => true,
             Self::ExecEnv(_) | Self::ExecFile(_) | Self::KeyService(_) | Self::Publish(_) => true,
+            Self::Kube(kube) => kube.is_recorded(),
             // `explain` tells what it can without opening anything; sops asks for itself.
             Self::Check(_) | Self::Explain(_) | Self::FileStatus(_) | Self::Init(_) | Self::Keys(_) => false,
             Self::Agent(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) | Self::Sops => false,
@@ -258,6 +261,7 @@ pub(crate) fn run(mut global: Global, command: Command) -> Result<ExitCode> {
         Command::Keys(keys) => keys.run(&bench),
         Command::KeyService(service) => service.run(&bench),
         Command::Agent(agent) => agent.run(&bench),
+        Command::Kube(kube) => kube.run(&bench),
         Command::Demo(demo) => demo.run(&bench),
         Command::Completions(completions) => completions.run(cli()),
         Command::Man(man) => man.run(cli()),

@@ -7,7 +7,6 @@
 //! `fp16` is [`Fingerprint::short`](crate::Fingerprint::short), `h8` is [`short_hash`] of the item's text. A hint saves
 //! operations and decides nothing: a false one costs one operation.
 
-use crate::fingerprint::Fingerprint;
 use crate::item::short_hash;
 
 /// The annotation's name.
@@ -55,12 +54,13 @@ impl Hint {
         Self { groups }
     }
 
-    /// The hint for items and the keys that they are sealed for; items whose key is not known are left out.
-    pub fn of<'i>(items: impl IntoIterator<Item = (&'i [u8], Option<Fingerprint>)>) -> Self {
+    /// The hint for items and the keys that they are sealed for, by the first digits of their fingerprints; items whose key
+    /// is not known are left out.
+    pub fn of<'i>(items: impl IntoIterator<Item = (&'i [u8], Option<String>)>) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         let mut all_known = true;
         for (text, key) in items {
-            let Some(key) = key.map(|key| key.short()) else {
+            let Some(key) = key else {
                 all_known = false;
                 continue;
             };
@@ -132,36 +132,41 @@ impl std::fmt::Display for Hint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fingerprint::Fingerprint;
 
-    fn key(name: &[u8]) -> Option<Fingerprint> {
-        Some(Fingerprint::of_spki(name))
+    fn key(name: &[u8]) -> Option<String> {
+        Some(Fingerprint::of_spki(name).short())
     }
 
     #[test]
     fn one_key_is_named_alone_and_several_by_item() {
         let (one, other) = (key(b"one"), key(b"other"));
-        let short = |key: Option<Fingerprint>| key.expect("a key").short();
-        let all = Hint::of([(&b"a"[..], one), (b"b", one)]);
-        assert_eq!(all.to_string(), short(one));
-        assert_eq!(all.key_of(b"anything"), Some(short(one).as_str()));
+        let short = |key: &Option<String>| key.clone().expect("a key");
+        let all = Hint::of([(&b"a"[..], one.clone()), (b"b", one.clone())]);
+        assert_eq!(all.to_string(), short(&one));
+        assert_eq!(all.key_of(b"anything"), one.as_deref());
         assert_eq!(all.known_key_of(b"a"), None);
-        let mixed = Hint::of([(&b"a"[..], one), (b"b", other), (b"c", one)]);
+        let mixed = Hint::of([
+            (&b"a"[..], one.clone()),
+            (b"b", other.clone()),
+            (b"c", one.clone()),
+        ]);
         let text = format!(
             "{}:{},{};{}:{}",
-            short(one),
+            short(&one),
             short_hash(b"a"),
             short_hash(b"c"),
-            short(other),
+            short(&other),
             short_hash(b"b")
         );
         assert_eq!(mixed.to_string(), text);
         assert_eq!(Hint::parse(&text), mixed);
-        assert_eq!(mixed.known_key_of(b"b"), Some(short(other).as_str()));
+        assert_eq!(mixed.known_key_of(b"b"), other.as_deref());
         assert_eq!(mixed.key_of(b"changed by hand"), None);
-        let partial = Hint::of([(&b"a"[..], one), (b"b", None)]);
+        let partial = Hint::of([(&b"a"[..], one.clone()), (b"b", None)]);
         assert_eq!(
             partial.to_string(),
-            format!("{}:{}", short(one), short_hash(b"a"))
+            format!("{}:{}", short(&one), short_hash(b"a"))
         );
     }
 

@@ -44,5 +44,5 @@ pub use seal::NewSealedSecret;
 pub use sealed_secret::{API_VERSION, KIND, SealedItem, SealedSecret, Unopened};
 pub use sealing_key::SealingKey;
 pub use sealing_keys::SealingKeys;
-pub use secret::{Secret, encoded};
+pub use secret::{Secret, decode, encoded};
 pub use verify::{Finding, verify};

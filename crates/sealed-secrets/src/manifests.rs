@@ -321,6 +321,14 @@ impl<'m> Field<'m> {
         }
     }
 
+    /// Its tag as written, such as `!!binary`.
+    pub fn tag(self) -> Option<&'m [u8]> {
+        match *self.manifest.document.tree().node(self.resolved()) {
+            Node::Scalar { tag: Some(tag), .. } => Some(&self.manifest.document.source()[tag.range()]),
+            _ => None,
+        }
+    }
+
     /// Whether it is null or has no value.
     pub fn is_null(self) -> bool {
         matches!(self.scalar(), Some(Scalar::Null))

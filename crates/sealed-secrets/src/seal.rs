@@ -63,7 +63,7 @@ impl NewSealedSecret {
         if hint && !items.is_empty() {
             let known = items
                 .iter()
-                .map(|(_, text)| (text.as_bytes(), Some(certificate.fingerprint())));
+                .map(|(_, text)| (text.as_bytes(), Some(certificate.fingerprint().short())));
             metadata.set_annotation(SEALED_WITH, Some(Hint::of(known).to_string()));
         }
         Ok(Self {

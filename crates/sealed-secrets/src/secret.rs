@@ -270,3 +270,8 @@ pub fn encoded(value: &SecretBytes) -> SecretBytes {
             .into_bytes(),
     )
 }
+
+/// What base64 of a value says, read as Kubernetes reads it; `None` if it is none.
+pub fn decode(text: &SecretBytes) -> Option<SecretBytes> {
+    item::decode(text.expose()).ok().map(SecretBytes::new)
+}

@@ -135,7 +135,8 @@ impl<'m> Findings<'_, 'm> {
             }
         }
         if let Some(whole) = sealed.whole {
-            let what = "is the form of the first versions, which kubeseal does not read; `seal kube reseal` writes the form of today";
+            let what =
+                "is the form of the first versions, which kubeseal does not read: open it and seal it again";
             let both = !sealed.items.is_empty();
             let what = if both {
                 "stands beside spec.encryptedData: only one of them can be"

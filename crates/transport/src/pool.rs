@@ -119,6 +119,14 @@ impl Pool {
         &self.settings
     }
 
+    /// What stands at `url`, asked for once.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn get(&self, url: Url) -> Result<Response<SecretBytes>, Fault> {
+        self.send(Request::new(reqwest::Method::GET, url)).await
+    }
+
     /// Sends `request` once and reads its whole answer, whatever its status.
     ///
     /// # Errors

@@ -1,0 +1,23 @@
+//! SealedSecrets, as the commands of `seal kube` handle them: certificates and clusters, manifests in files, changes of
+//! sealed items in place, and why one does not open.
+
+mod certificates;
+mod clusters;
+mod diagnosis;
+mod files;
+mod rewrite;
+mod sealing;
+
+pub(crate) use certificates::{Certificates, now};
+pub(crate) use clusters::{Destination, cluster_of, destinations, rule_of};
+pub(crate) use diagnosis::{Known, unopened};
+pub(crate) use files::{format_of, manifest_error, one_sealed_secret, parse, read_keys, sealed_secrets};
+pub(crate) use rewrite::{Rewrite, rewrite};
+pub(crate) use sealing::{Asked, Content, Prepared, prepare, seal_error};
+
+use sealed_secrets::RandomFailed;
+
+/// The operating system's random source.
+pub(crate) fn random(buffer: &mut [u8]) -> Result<(), RandomFailed> {
+    getrandom::fill(buffer).map_err(|_| RandomFailed)
+}

@@ -1,0 +1,87 @@
+//! Which clusters a file of Secrets is for, and which cluster a file of SealedSecrets belongs to.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sealed_secrets::Certificate;
+use sops::config::{Cluster, SealedSecretRule};
+
+use super::Certificates;
+use crate::error::Result;
+use crate::policy::Policy;
+use crate::workbench::Workbench;
+
+/// For whom, and where to.
+#[derive(Clone)]
+pub(crate) struct Destination {
+    /// The cluster's name.
+    pub(crate) cluster: String,
+    /// Its certificate.
+    pub(crate) certificate: Arc<Certificate>,
+    /// Where the result stands; `None` is in place.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// The rule of the policy for a file of Secrets, and the file's path as rules see it.
+///
+/// # Errors
+/// Code 5 if a policy cannot be used.
+pub(crate) fn rule_of(
+    bench: &Workbench,
+    path: &Path,
+) -> Result<Option<(Rc<Policy>, SealedSecretRule, String)>> {
+    let Some(policy) = bench.policy(path)? else {
+        return Ok(None);
+    };
+    let tested = policy.tested(path)?;
+    let rule = policy.config.seal.rule_for_secret(&tested).cloned();
+    Ok(rule.map(|rule| (policy, rule, tested)))
+}
+
+/// What a rule makes of a file: one result for each of its clusters.
+///
+/// # Errors
+/// When a certificate cannot be used.
+pub(crate) fn destinations(
+    bench: &Workbench,
+    certificates: &mut Certificates,
+    (policy, rule, tested): &(Rc<Policy>, SealedSecretRule, String),
+) -> Result<Vec<Destination>> {
+    let clusters = rule
+        .clusters
+        .iter()
+        .filter_map(|name| policy.config.seal.cluster(name));
+    let destination = |cluster: &Cluster| {
+        let path = rule
+            .output
+            .as_ref()
+            .map(|output| output.path(tested, &cluster.name));
+        Ok(Destination {
+            cluster: cluster.name.clone(),
+            certificate: certificates.of_cluster(bench, cluster, policy.folder())?,
+            path: path.map(|path| shown(&policy.folder().join(path))),
+        })
+    };
+    clusters.map(destination).collect()
+}
+
+/// The cluster that a file of SealedSecrets belongs to, with the policy that says so.
+///
+/// # Errors
+/// Code 5 if a policy cannot be used.
+pub(crate) fn cluster_of(bench: &Workbench, path: &Path) -> Result<Option<(Rc<Policy>, Cluster)>> {
+    let Some(policy) = bench.policy(path)? else {
+        return Ok(None);
+    };
+    let tested = policy.tested(path)?;
+    let cluster = policy.config.seal.cluster_of(&tested).cloned();
+    Ok(cluster.map(|cluster| (policy, cluster)))
+}
+
+/// The path as a person in the current folder would write it.
+fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here)
+        .map_or_else(|_| path.to_owned(), Path::to_owned)
+}

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
 use crate::escape;
+use crate::users::User;
 
 /// Where everybody's audit log is set up; no flag and no variable names another place, for that would switch it off.
 pub(crate) const FILE: &str = "/etc/sops/audit.yaml";
@@ -86,7 +87,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// One record.
 struct Event {
     action: &'static str,
-    /// The name of the user, or their number where they have no name.
+    /// The name of the user, or their number where `/etc/passwd` has no name for it.
     user: String,
     /// Absolute; `.` and `..` are resolved by name, links are not followed.
     file: PathBuf,
@@ -250,9 +251,10 @@ impl State {
     }
 }
 
-/// The name of the user as the system knows it, whatever the environment says.
+/// The name of the user in the system's list, whatever the environment says; the number of one who does not stand there.
 fn user() -> String {
-    whoami::username().unwrap_or_else(|_| rustix::process::geteuid().as_raw().to_string())
+    let uid = rustix::process::geteuid().as_raw();
+    User::numbered(uid).map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// `path` from the root on, as sops writes it: `.` and `..` go by name. Of what is no file, like the standard input,

@@ -9,6 +9,7 @@ use rustix::process::Pid;
 
 use crate::error::{Code, Error, Result};
 use crate::interrupt;
+use crate::users::User;
 
 /// How a command line of the user is run.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -50,8 +51,11 @@ impl ChildArgs {
             command.env_remove(name);
         }
         if let Some(name) = &self.user {
-            let (user, group) = user(name)?;
-            command.uid(user).gid(group);
+            let user = User::named(name).ok_or_else(|| {
+                let text = format!("there is no user {}", crate::escape::escape(name));
+                Error::new(Code::Generic, text)
+            })?;
+            command.uid(user.uid).gid(user.gid);
         }
         Ok(command)
     }
@@ -117,18 +121,6 @@ fn code(status: ExitStatus) -> u8 {
     u8::try_from(code.unwrap_or(1)).unwrap_or(1)
 }
 
-/// The numbers of a user and its first group, from the system's list of users.
-fn user(name: &str) -> Result<(u32, u32)> {
-    let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let fields = list.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let found = fields.into_iter().find(|fields| fields.first() == Some(&name));
-    let number = |at: usize| found.as_ref()?.get(at)?.parse().ok();
-    number(2).zip(number(3)).ok_or_else(|| {
-        let text = format!("there is no user {}", crate::escape::escape(name));
-        Error::new(Code::Generic, text)
-    })
-}
-
 /// `name=value` can be a variable only if the name has no `=` and neither holds a zero byte.
 pub(crate) fn variable(name: &[u8], value: &[u8]) -> Option<(OsString, OsString)> {
     use std::os::unix::ffi::OsStringExt as _;
@@ -167,9 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn users_are_looked_up() {
-        assert_eq!(user("root").expect("root"), (0, 0));
-        assert!(user("nobody-of-this-name").is_err());
+    fn a_user_that_is_not_there_is_refused() {
+        let as_user = |name: &str| ChildArgs::of_sops(false, Some(name.to_owned())).shell(OsStr::new("true"));
+        assert!(as_user("root").is_ok());
+        let error = as_user("nobody-of-this-name").expect_err("refused");
+        assert!(error.to_string().contains("nobody-of-this-name"), "{error}");
     }
 
     #[test]

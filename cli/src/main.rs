@@ -23,6 +23,7 @@ mod rekey;
 mod sockets;
 mod sops_cli;
 mod ui;
+mod users;
 mod walk;
 mod workbench;
 

@@ -14,6 +14,7 @@ use sops::MasterKey;
 use sops::config::{CreationRule, DestinationRule};
 
 use crate::error::{Code, Error, Result};
+use crate::home::home;
 use crate::rekey::{as_in_file, changes, name};
 use crate::workbench::{SealedFile, Workbench, new_data_key};
 
@@ -44,7 +45,7 @@ pub(crate) struct Recreation {
 impl Publishing {
     /// With the logins that the environment names. Nothing is read before something is published.
     pub(crate) fn from_env() -> Self {
-        let home = std::env::home_dir();
+        let home = home();
         let host = rustix::system::uname();
         let variable = |name: &str| std::env::var_os(name);
         let host = host.nodename().to_string_lossy();

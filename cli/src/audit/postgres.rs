@@ -14,11 +14,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::error::Severity;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config};
+use transport::Names;
 
 use self::settings::{Mode, Settings};
 use super::{Backend, Event, Failure, PATIENCE, Refusal, config};
@@ -43,18 +44,13 @@ pub(super) fn open(settings: &config::Postgres) -> Result<Table, Refusal> {
     })?;
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| Refusal::new(settings.name(), &cause))?;
-    match runtime.block_on(connect(&settings)) {
-        Ok(client) => Ok(Table {
-            settings,
-            client,
-            runtime,
-        }),
-        Err(failure) => {
-            // A name that is still being looked up is not waited for.
-            runtime.shutdown_background();
-            Err(Refusal::new(settings.name(), failure.as_ref()))
-        }
-    }
+    let client = runtime.block_on(connect(&settings));
+    let client = client.map_err(|failure| Refusal::new(settings.name(), failure.as_ref()))?;
+    Ok(Table {
+        settings,
+        client,
+        runtime,
+    })
 }
 
 impl Backend for Table {
@@ -116,7 +112,7 @@ async fn connect(settings: &Settings) -> Result<Client, Failure> {
 async fn connect_to(settings: &Settings, host: &str, port: u16, mode: Mode) -> Result<Client, Failure> {
     let stream: Box<dyn Stream> = match host.starts_with('/') {
         true => Box::new(UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await?),
-        false => Box::new(TcpStream::connect((host, port)).await?),
+        false => Box::new(Names::default().connect(host, port).await?),
     };
     let mut config = Config::new();
     config

@@ -1,4 +1,4 @@
-//! Addresses of servers by their names, from `/etc/hosts` and DNS as `/etc/resolv.conf` sets it up, without the C library.
+//! Addresses by their names, from `/etc/hosts` and DNS as `/etc/resolv.conf` sets it up, without the C library.
 //!
 //! `getaddrinfo` in a program that has the GNU C library linked in loads plug-ins of the system for whatever else
 //! `nsswitch.conf` names, and with them a second C library of another version. Here nothing is loaded, and no name waits
@@ -13,7 +13,7 @@ use std::time::Duration;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 /// A server of names that does not answer is given up after so long, twice: before those who wait for the connection
 /// give up, so that they learn why.
@@ -48,13 +48,29 @@ impl Names {
     ///
     /// # Errors
     /// As [`Names::addresses`], or that of the last address.
+    #[expect(clippy::disallowed_methods, reason = "it is given addresses, not names")]
     pub async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let addresses = self.addresses(host).await?;
-        let sockets: Vec<_> = addresses
-            .into_iter()
-            .map(|ip| SocketAddr::new(ip, port))
-            .collect();
-        TcpStream::connect(sockets.as_slice()).await
+        TcpStream::connect(self.sockets(host, port).await?.as_slice()).await
+    }
+
+    /// Listens at `address`, which is `HOST:PORT` or `[ADDRESS]:PORT`: at the first address of the host that this machine
+    /// has and that is free.
+    ///
+    /// # Errors
+    /// As [`Names::addresses`], or that of the last address; `InvalidInput` where no port stands.
+    pub async fn listen(&self, address: &str) -> io::Result<TcpListener> {
+        if let Ok(socket) = address.parse::<SocketAddr>() {
+            return TcpListener::bind(socket).await;
+        }
+        let no_port = || io::Error::new(io::ErrorKind::InvalidInput, "it must end with a colon and a port");
+        let (host, port) = address.rsplit_once(':').ok_or_else(no_port)?;
+        let port = port.parse().map_err(|_| no_port())?;
+        TcpListener::bind(self.sockets(host, port).await?.as_slice()).await
+    }
+
+    async fn sockets(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let addresses = self.addresses(host).await?.into_iter();
+        Ok(addresses.map(|ip| SocketAddr::new(ip, port)).collect())
     }
 
     fn resolver(&self) -> io::Result<&TokioResolver> {
@@ -134,6 +150,18 @@ mod tests {
             .await
             .expect("connected");
         assert_eq!(stream.peer_addr().expect("connected").port(), port);
+    }
+
+    #[tokio::test]
+    async fn a_port_is_listened_on_by_name_and_by_address() {
+        for address in ["localhost:0", "127.0.0.1:0"] {
+            let listener = Names::default().listen(address).await.expect(address);
+            assert!(listener.local_addr().expect("bound").ip().is_loopback());
+        }
+        for address in ["localhost", "127.0.0.1", "localhost:", "localhost:65536"] {
+            let error = Names::default().listen(address).await.expect_err(address);
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{address}: {error}");
+        }
     }
 
     #[tokio::test]

@@ -162,6 +162,46 @@ fn several_backends() -> Result {
     Ok(())
 }
 
+/// The server's name and the user's are looked up without the C library, which would first open `nsswitch.conf` to learn
+/// what to load: the log and the services of keys work in a program that has a C library of its own linked in.
+#[test]
+fn names_are_looked_up_without_the_c_library() -> Result {
+    let server = Postgres::start()?;
+    let scene = scene_of(&server)?;
+    let trace = scene.path("trace");
+    let trace = trace.to_string_lossy();
+    let connection = connection(&server, "localhost", "sslmode=disable");
+    scene.write(CONFIG, postgres(&connection))?;
+    let strace = peers::strace()?;
+    let files = |program: &str, arguments: &[&str]| -> Result<String> {
+        let first = ["-f", "-e", "trace=%file", "-o", &trace, program];
+        // No variable answers for the user's home.
+        let output = audited(&scene, &strace, &first)?.env("HOME", "").run(arguments)?;
+        assert!(output.success(), "{program} {arguments:?}: {}", ended(&output));
+        Ok(String::from_utf8(scene.read("trace")?)?)
+    };
+    // One that asks the C library is caught.
+    let asked = files("getent", &["hosts", "localhost"])?;
+    assert!(asked.contains("nsswitch.conf"), "{asked}");
+    server.rows()?;
+    let calls = files(env!("CARGO_BIN_EXE_seal"), &["decrypt", "e.yaml"])?;
+    assert_eq!(server.rows()?.len(), 1, "the server was reached by name");
+    assert!(
+        calls.contains("/etc/hosts") && calls.contains("/etc/passwd"),
+        "{calls}"
+    );
+    let loads: Vec<&str> = calls
+        .lines()
+        .filter(|line| {
+            ["nsswitch", "libnss", "nscd"]
+                .iter()
+                .any(|part| line.contains(part))
+        })
+        .collect();
+    assert!(loads.is_empty(), "{loads:?}");
+    Ok(())
+}
+
 /// Without the file: one look for it, and no thread more.
 #[test]
 fn without_a_log_one_look_is_all() -> Result {

@@ -1,7 +1,7 @@
 //! A real OpenBao behind a network that fails (NW-01 to NW-04, NW-08, NW-12, NW-15, NW-16): the report says so, the next
 //! key opens the file, nothing is written, and nobody else learns the token.
 
-use std::net::{TcpListener, ToSocketAddrs as _};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -33,8 +33,7 @@ impl Stage {
         server.bao(&["secrets", "enable", "-path", "sops", "transit"])?;
         let canary = Canary::new(seed);
         server.bao(&["token", "create", "-id", canary.text()])?;
-        let target = server.address.trim_start_matches("http://").to_socket_addrs()?;
-        let target = target.into_iter().next().ok_or("no address")?;
+        let target = server.address.trim_start_matches("http://").parse()?;
         let fate = Arc::new(Mutex::new(Fate::Pass(Duration::ZERO)));
         let judge = fate.clone();
         let proxy = Proxy::start(target, move |_| judge.lock().expect("no panic").clone())?;

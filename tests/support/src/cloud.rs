@@ -21,6 +21,9 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
+/// How long a connection may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A request as it came.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
@@ -189,7 +192,7 @@ impl Drop for Cloud {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
+        let _ = TcpStream::connect_timeout(&self.address, PATIENCE);
     }
 }
 

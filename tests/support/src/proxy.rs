@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+/// How long a connection may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What becomes of one call.
 #[derive(Clone, Debug)]
 pub enum Fate {
@@ -114,7 +117,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.socket);
+        let _ = TcpStream::connect_timeout(&self.socket, PATIENCE);
     }
 }
 
@@ -188,7 +191,7 @@ impl Shared {
     fn forward(&self, call: &Call, server: &mut Option<BufReader<TcpStream>>) -> io::Result<Call> {
         let connection = match server.take() {
             Some(open) => open,
-            None => BufReader::new(TcpStream::connect(self.target)?),
+            None => BufReader::new(TcpStream::connect_timeout(&self.target, PATIENCE)?),
         };
         let connection = server.insert(connection);
         connection.get_mut().write_all(&call.whole())?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, UnixListener};
+use transport::Names;
 
 use crate::socket::{self, SocketError, SocketFile};
 
@@ -45,7 +46,7 @@ impl Listener {
     /// # Errors
     /// If the system refuses.
     pub async fn tcp(address: &str) -> io::Result<Self> {
-        Ok(Self(Kind::Tcp(TcpListener::bind(address).await?)))
+        Ok(Self(Kind::Tcp(Names::default().listen(address).await?)))
     }
 
     /// A port that serves whoever has a certificate that `tls` accepts.
@@ -53,7 +54,7 @@ impl Listener {
     /// # Errors
     /// If the system refuses.
     pub async fn tls(address: &str, tls: Arc<ServerConfig>) -> io::Result<Self> {
-        Ok(Self(Kind::Tls(TcpListener::bind(address).await?, tls)))
+        Ok(Self(Kind::Tls(Names::default().listen(address).await?, tls)))
     }
 
     /// The port that the system gave.

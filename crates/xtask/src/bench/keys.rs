@@ -10,7 +10,7 @@ use super::measure::{Program, by_turns};
 use super::row::{self, Goal, Row};
 use crate::Failure;
 use std::cell::Cell;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::time::Duration;
 use support::keys::Identity;
 use support::moto::Moto;
@@ -64,12 +64,8 @@ impl Pair {
 }
 
 fn slowed(address: &str, pause: Duration) -> Result<Proxy, Failure> {
-    Ok(Proxy::start(socket(address)?, move |_| Fate::Pass(pause))?)
-}
-
-fn socket(address: &str) -> Result<SocketAddr, Failure> {
-    let mut found = address.trim_start_matches("http://").to_socket_addrs()?;
-    Ok(found.next().ok_or("a server without an address")?)
+    let target: SocketAddr = address.trim_start_matches("http://").parse()?;
+    Ok(Proxy::start(target, move |_| Fate::Pass(pause))?)
 }
 
 /// One run over a tree against a loop over its files: each with its own data key, then all with the same.

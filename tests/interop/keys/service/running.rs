@@ -57,7 +57,9 @@ impl Service {
     fn listens(&self) -> bool {
         match self.endpoint.split_once("://") {
             Some(("unix", path)) => UnixStream::connect(path).is_ok(),
-            Some((_, address)) => TcpStream::connect(address).is_ok(),
+            Some((_, address)) => address
+                .parse()
+                .is_ok_and(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok()),
             None => false,
         }
     }

@@ -3,6 +3,9 @@
 
 #[cfg(feature = "agent")]
 mod held;
+#[cfg(not(feature = "agent"))]
+#[path = "keyring/no_agent.rs"]
+mod held;
 mod memory;
 mod report;
 mod unwrapping;
@@ -13,11 +16,8 @@ use std::sync::Arc;
 use secret::SecretBytes;
 use sops::{EntryKey, KeyEntry, KeyKind, MasterKey};
 
-#[cfg(feature = "agent")]
 use self::held::Held;
 use self::memory::Memory;
-#[cfg(feature = "agent")]
-use crate::agent::Agent;
 use crate::provider::{KeyProvider, ProviderError};
 
 pub use report::{GroupFailure, KeyFailure, UnwrapFailure, WrapFailure};
@@ -34,7 +34,6 @@ pub struct Keyring {
     providers: Vec<Box<dyn KeyProvider>>,
     /// What was unwrapped before: the same entry stands in every version of a file, and in files that share a key.
     memory: Memory,
-    #[cfg(feature = "agent")]
     agent: Option<Held>,
 }
 
@@ -45,14 +44,6 @@ impl Keyring {
             providers,
             ..Self::default()
         }
-    }
-
-    /// The same keyring behind an agent, which is asked before any provider, and given what they answer.
-    #[cfg(feature = "agent")]
-    #[must_use]
-    pub fn behind(mut self, agent: Option<Agent>) -> Self {
-        self.agent = agent.map(Held::new);
-        self
     }
 
     /// Wipes all data keys and shares that were unwrapped so far. For processes that outlive one run.
@@ -114,7 +105,6 @@ impl Keyring {
         let name = (key.clone(), entry.enc.clone());
         let ask = async {
             let plaintext = self.unwrap_with(key, &entry.enc).await?;
-            #[cfg(feature = "agent")]
             if let Some(agent) = &self.agent {
                 agent.put(key, &entry.enc, &plaintext);
             }
@@ -125,17 +115,13 @@ impl Keyring {
 
     /// What the agent holds of `entries`, the first one that it has.
     fn held(&self, entries: &[&KeyEntry]) -> Option<SecretBytes> {
-        #[cfg(feature = "agent")]
-        if let Some(agent) = &self.agent {
-            let mut known = entries
-                .iter()
-                .filter_map(|entry| Some((entry.master_key()?, &entry.enc)));
-            let held = known.find_map(|(key, enc)| agent.get(key, enc))?;
-            self.memory.save();
-            return Some(held);
-        }
-        let _ = entries;
-        None
+        let agent = self.agent.as_ref()?;
+        let mut known = entries
+            .iter()
+            .filter_map(|entry| Some((entry.master_key()?, &entry.enc)));
+        let held = known.find_map(|(key, enc)| agent.get(key, enc))?;
+        self.memory.save();
+        Some(held)
     }
 
     async fn unwrap_with(&self, key: &MasterKey, enc: &str) -> Result<SecretBytes, Vec<ProviderError>> {

@@ -36,7 +36,7 @@ mod process;
 mod prompt;
 mod provider;
 mod race;
-#[cfg(feature = "rest")]
+#[cfg(any(feature = "azure", feature = "gcp"))]
 pub mod rest;
 #[cfg(any(feature = "agent", feature = "key-service"))]
 pub mod socket;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use secret::SecretBytes;
 use sops::MasterKey;
 
+use super::Keyring;
 use crate::agent::{Agent, AgentError};
 
 /// An agent that is asked until it does not answer: then it is left alone for the rest of the run.
@@ -13,8 +14,17 @@ pub(super) struct Held {
     gone: AtomicBool,
 }
 
+impl Keyring {
+    /// The same keyring behind an agent, which is asked before any provider, and given what they answer.
+    #[must_use]
+    pub fn behind(mut self, agent: Option<Agent>) -> Self {
+        self.agent = agent.map(Held::new);
+        self
+    }
+}
+
 impl Held {
-    pub(super) fn new(agent: Agent) -> Self {
+    fn new(agent: Agent) -> Self {
         Self {
             agent,
             gone: AtomicBool::new(false),

@@ -1,6 +1,7 @@
 //! When a file does not open: what services say about their keys, and files that name them wrongly.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use key_providers::ProviderError;
 use secret::SecretBytes;
@@ -13,8 +14,8 @@ use crate::error::Result;
 pub(crate) struct Probe {
     /// In whose name it was asked.
     pub(crate) who: std::result::Result<String, String>,
-    /// Whether it unwraps, or why not.
-    pub(crate) opens: std::result::Result<(), String>,
+    /// What it unwraps, or why it does not.
+    pub(crate) opens: std::result::Result<Arc<SecretBytes>, String>,
     /// Whether it wraps, or why not.
     pub(crate) seals: std::result::Result<(), String>,
 }
@@ -39,17 +40,22 @@ impl Workbench {
         Err(error)
     }
 
-    /// What the service behind `key` says to whoever runs this; `None` for a key that no service holds.
+    /// What the service behind `key` says to whoever runs this; `None` for a key that no service holds. What it opened
+    /// before in this run, it is not asked again.
     pub(crate) fn probe(&self, key: &MasterKey, enc: &str) -> Option<Probe> {
         let text = |error: ProviderError| error.to_string();
+        let recorded = self.audit.ready().map_err(|error| error.to_string());
         let probe = async {
             let who = self.keyring.who(key).await.map_err(text).transpose()?;
-            let opens = self.keyring.unwrap_one(key, enc).await;
+            let opens = match recorded {
+                Ok(()) => self.keyring.unwrap_once(key, enc).await.map_err(text),
+                Err(why) => Err(why),
+            };
             // What is sealed here is thrown away: only whether that is allowed counts.
             let seals = self.keyring.wrap_one(key, &SecretBytes::new(vec![0; 32])).await;
             Some(Probe {
                 who,
-                opens: opens.map(drop).map_err(text),
+                opens,
                 seals: seals.map(drop).map_err(text),
             })
         };

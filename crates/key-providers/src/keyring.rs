@@ -96,17 +96,31 @@ impl Keyring {
             .map_err(|failures| last(failures, key))
     }
 
+    /// As [`Self::unwrap_one`], but remembered as what files are opened with: nobody is asked twice for the same. What an
+    /// agent holds does not count, for it says nothing of the key.
+    ///
+    /// # Errors
+    /// As [`Self::unwrap_one`].
+    pub async fn unwrap_once(&self, key: &MasterKey, enc: &str) -> Result<Arc<SecretBytes>, ProviderError> {
+        self.answer(key, enc)
+            .await
+            .map_err(|failures| last(failures, key))
+    }
+
     /// Every provider that was asked stands in the failure.
     async fn unwrap_entry(&self, entry: &KeyEntry) -> Result<Arc<SecretBytes>, Vec<ProviderError>> {
-        let key = match &entry.key {
-            EntryKey::Known(key) => key,
-            EntryKey::Unknown(kind) => return Err(vec![ProviderError::Unsupported(format!("{kind} keys"))]),
-        };
-        let name = (key.clone(), entry.enc.clone());
+        match &entry.key {
+            EntryKey::Known(key) => self.answer(key, &entry.enc).await,
+            EntryKey::Unknown(kind) => Err(vec![ProviderError::Unsupported(format!("{kind} keys"))]),
+        }
+    }
+
+    async fn answer(&self, key: &MasterKey, enc: &str) -> Result<Arc<SecretBytes>, Vec<ProviderError>> {
+        let name = (key.clone(), enc.to_owned());
         let ask = async {
-            let plaintext = self.unwrap_with(key, &entry.enc).await?;
+            let plaintext = self.unwrap_with(key, enc).await?;
             if let Some(agent) = &self.agent {
-                agent.put(key, &entry.enc, &plaintext);
+                agent.put(key, enc, &plaintext);
             }
             Ok(plaintext)
         };

@@ -108,6 +108,20 @@ impl Stage {
     }
 }
 
+/// Telling about a file costs its service one call for whose token it is, one to open and one to seal.
+#[test]
+fn explain_asks_a_service_once_for_each_thing() -> Result {
+    let stage = Stage::new(98)?;
+    stage.meets(Fate::Pass(Duration::ZERO));
+    let explained = stage.seal()?.run(["explain", "vault.json"])?;
+    let said = explained.out();
+    for words in ["opens the file here", "opening: allowed", "sealing: allowed"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(stage.proxy.calls(), 3, "{said}");
+    Ok(())
+}
+
 /// NW-02, NW-03, NW-04, NW-08, NW-12.
 #[test]
 fn answers_that_are_none() -> Result {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use key_providers::age::{AgeProvider, AgeSources};
 use key_providers::{Held, Inventory};
-use sops::{DataKey, EntryKey, KeyGroup, Metadata};
+use sops::{DataKey, EntryKey, KeyEntry, KeyGroup, Metadata};
 
 use crate::audit::Action;
 use crate::error::Result;
@@ -100,27 +100,38 @@ fn entries(
             EntryKey::Unknown(_) => String::new(),
         };
         let here = inventory.held.iter().find(|held| held.recipient == name);
+        let tried = number < MOST_TRIED;
+        let key = entry.master_key().filter(|_| tried);
+        let service = key.and_then(|key| bench.probe(key, &entry.enc));
         // A share of several groups is not the data key, so that alone it cannot be told to be right.
-        let opens = (single && number < MOST_TRIED).then(|| {
-            let alone = Metadata {
-                groups: vec![vec![entry.clone()]],
-                ..metadata.clone()
+        let opens = (single && tried).then(|| {
+            let key = match &service {
+                Some(service) => service
+                    .opens
+                    .as_ref()
+                    .ok()
+                    .and_then(|key| DataKey::from_slice(key.expose())),
+                None => bench.unwrap(path, &alone(metadata, entry)).ok(),
             };
-            let key = bench.unwrap(path, &alone);
-            key.is_ok_and(|key| metadata.mac.is_none() || sops::is_data_key(metadata, &key))
+            key.is_some_and(|key| metadata.mac.is_none() || sops::is_data_key(metadata, &key))
         });
         recipients.push(Recipient {
             kind: entry.kind().to_owned(),
             name,
             here: here.map(|held| held.source.clone()),
             opens,
-            service: entry
-                .master_key()
-                .filter(|_| number < MOST_TRIED)
-                .and_then(|key| bench.probe(key, &entry.enc)),
+            service,
         });
     }
     recipients
+}
+
+/// The file as if it had this entry only.
+fn alone(metadata: &Metadata, entry: &KeyEntry) -> Metadata {
+    Metadata {
+        groups: vec![vec![entry.clone()]],
+        ..metadata.clone()
+    }
 }
 
 /// The age identities of this environment, public halves only.

@@ -187,8 +187,9 @@ fn service_lines(service: &Probe, indent: &str, lines: &mut Vec<String>) {
         Ok(who) => lines.push(format!("{indent}  asked as: {who}")),
         Err(why) => lines.push(format!("{indent}  asked as: not known, {why}")),
     }
-    for (what, outcome) in [("opening", &service.opens), ("sealing", &service.seals)] {
-        let outcome = outcome.as_ref().err().map_or("allowed", String::as_str);
+    let (opens, seals) = (service.opens.as_ref().err(), service.seals.as_ref().err());
+    for (what, refusal) in [("opening", opens), ("sealing", seals)] {
+        let outcome = refusal.map_or("allowed", String::as_str);
         lines.push(format!("{indent}  {what}: {outcome}"));
     }
 }
@@ -324,11 +325,10 @@ fn seal_json(seal: &Seal) -> Value {
 
 fn access_json(access: &Access) -> Value {
     let service = |service: &Probe| {
-        let why = |outcome: &std::result::Result<(), String>| outcome.as_ref().err().cloned();
         json!({
             "who": service.who.as_ref().ok(),
-            "opening": why(&service.opens),
-            "sealing": why(&service.seals),
+            "opening": service.opens.as_ref().err(),
+            "sealing": service.seals.as_ref().err(),
         })
     };
     let recipient = |key: &Recipient| {

@@ -606,3 +606,25 @@ async fn providers_are_asked_in_order_and_each_failure_is_told() {
     let one = keyring.unwrap_one(&pgp("fails"), "07").await.unwrap_err();
     assert_eq!(one.to_string(), "two is away");
 }
+
+#[tokio::test]
+async fn what_opened_a_file_is_not_asked_again_and_what_failed_is() {
+    let (keyring, scripted) = scripted();
+    let started = || scripted.started.load(Ordering::Relaxed);
+    let data_key = DataKey::new([7; 32]);
+    let metadata = wrapped(&keyring, &[vec![pgp("works")]], None, &data_key).await;
+    let opened = keyring.unwrap(&metadata, &DEFAULT_ORDER, &is([7; 32])).await;
+    assert!(opened.unwrap().verified);
+    let enc = &metadata.groups[0][0].enc;
+    let again = keyring.unwrap_once(&pgp("works"), enc).await.unwrap();
+    assert_eq!((again.expose(), started()), (&[7; 32][..], 1));
+    assert!(keyring.unwrap_one(&pgp("works"), enc).await.is_ok());
+    assert_eq!(started(), 2);
+    for asked in [3, 4] {
+        let failed = keyring.unwrap_once(&pgp("fails"), enc).await.unwrap_err();
+        assert_eq!(
+            (failed.to_string().as_str(), started()),
+            ("gpg is not there", asked)
+        );
+    }
+}

@@ -12,11 +12,13 @@ mod row;
 mod sops;
 
 use crate::{Failure, release};
-use ground::{Ground, SHORT_ROUNDS, SMALL};
-use measure::by_turns;
+use ground::{File, Ground, ROUNDS, SHORT_ROUNDS, SMALL};
+use measure::{Program, Runs, by_turns};
 use row::{Goal, Row};
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use support::keys::Identity;
 use support::peers;
 use support::run::Tool;
 
@@ -124,6 +126,35 @@ fn short_runs<const WORDS: usize>(
     )?;
     Row::new(work, Goal::Ratio(at_least), &ours, Some(&theirs)).print();
     Ok(())
+}
+
+/// `updatekeys` over the folders `ours` and `theirs`, in which `files` are, one process each: every run finds another age
+/// recipient in the policy, whose rule `rule` makes of it. Ours writes each file durably, SOPS does not.
+fn update_keys(
+    ground: &Ground,
+    [ours, theirs]: [&Program; 2],
+    files: &[File],
+    rule: impl Fn(&str) -> String,
+) -> Result<(Runs, Runs), Failure> {
+    let next = Cell::new(2);
+    let renew = |folder: &str| -> Result<(), Failure> {
+        next.set(next.get() + 1);
+        let recipient = Identity::from_seed(next.get())?.recipient;
+        Ok(ground.write_policy(folder, &rule(&recipient))?)
+    };
+    let mut of_sops = vec!["--config", "theirs/.sops.yaml", "updatekeys", "--yes"];
+    of_sops.extend(files.iter().map(|file| file.path.as_str()));
+    by_turns(
+        ROUNDS,
+        || {
+            renew("ours")?;
+            ours.run(&["--yes", "--quiet", "updatekeys", "ours"])
+        },
+        || {
+            renew("theirs")?;
+            theirs.run(&of_sops)
+        },
+    )
 }
 
 fn startup() -> Result<(), Failure> {

@@ -6,9 +6,8 @@
 use super::ground::{File, Ground, LOOP, ROUNDS, wanted};
 use super::measure::by_turns;
 use super::row::{self, Goal, Row};
-use super::{input, short_runs, small_file};
+use super::{input, short_runs, small_file, update_keys};
 use crate::Failure;
-use std::cell::Cell;
 use std::fs;
 use support::keys::Identity;
 
@@ -30,7 +29,7 @@ pub(super) fn run() -> Result<(), Failure> {
         edit(&ground, &work, &input::yaml_maps(2, many, 100), 2, 15.0)?;
     }
     if wanted("updatekeys") {
-        update_keys(&ground)?;
+        second_recipient(&ground)?;
     }
     if wanted("rotate") {
         rotate(&ground)?;
@@ -69,44 +68,19 @@ fn edit(ground: &Ground, work: &str, text: &str, line: usize, at_least: f64) -> 
 
 /// Two equal folders, one for each program, sealed for two recipients.
 fn folders(ground: &Ground, count: usize) -> Result<[Vec<File>; 2], Failure> {
-    let recipients = pair(ground, 2)?;
+    let recipients = format!("{},{}", ground.recipient(), Identity::from_seed(2)?.recipient);
     Ok([
         ground.sealed_folder("ours", count, &recipients)?,
         ground.sealed_folder("theirs", count, &recipients)?,
     ])
 }
 
-/// The key of the ground and another one.
-fn pair(ground: &Ground, other: u64) -> Result<String, Failure> {
-    Ok(format!(
-        "{},{}",
-        ground.recipient(),
-        Identity::from_seed(other)?.recipient
-    ))
-}
-
-/// Every run finds another second recipient in the policy. Ours writes each file durably, SOPS does not.
-fn update_keys(ground: &Ground) -> Result<(), Failure> {
+/// Every run finds another second recipient in the policy.
+fn second_recipient(ground: &Ground) -> Result<(), Failure> {
     let count = ground.scaled(1_000);
     let [_, files] = folders(ground, count)?;
-    let next = Cell::new(2);
-    let renew = |folder: &str| -> Result<(), Failure> {
-        next.set(next.get() + 1);
-        Ok(ground.write_policy(folder, &pair(ground, next.get())?)?)
-    };
-    let mut of_sops = vec!["--config", "theirs/.sops.yaml", "updatekeys", "--yes"];
-    of_sops.extend(files.iter().map(|file| file.path.as_str()));
-    let (ours, theirs) = by_turns(
-        ROUNDS,
-        || {
-            renew("ours")?;
-            ground.ours.run(&["--yes", "--quiet", "updatekeys", "ours"])
-        },
-        || {
-            renew("theirs")?;
-            ground.theirs.run(&of_sops)
-        },
-    )?;
+    let rule = |second: &str| format!("age: {},{second}", ground.recipient());
+    let (ours, theirs) = update_keys(ground, [&ground.ours, &ground.theirs], &files, rule)?;
     let work = format!("updatekeys of {count} files for two recipients, one process each");
     Row::new(&work, Goal::Ratio(2.0), &ours, Some(&theirs)).print();
     Ok(())

@@ -146,17 +146,14 @@ impl Ground {
         ])
     }
 
-    /// The policy that wants the files of a folder sealed for `recipients`, with commas between them.
-    pub(super) fn write_policy(&self, folder: &str, recipients: &str) -> io::Result<()> {
-        self.write(
-            &format!("{folder}/.sops.yaml"),
-            &policy(&format!("age: {recipients}")),
-        )
+    /// The policy of a folder, which has the one rule `rule`.
+    pub(super) fn write_policy(&self, folder: &str, rule: &str) -> io::Result<()> {
+        self.write(&format!("{folder}/.sops.yaml"), &policy(rule))
     }
 
     /// A folder of `count` small files, a hundred in each subfolder, and the policy `rule` for them.
     pub(super) fn folder(&self, folder: &str, count: usize, rule: &str) -> Result<Vec<File>, Failure> {
-        self.write(&format!("{folder}/.sops.yaml"), &policy(rule))?;
+        self.write_policy(folder, rule)?;
         let mut files = Vec::with_capacity(count);
         for index in 0..count {
             let path = format!("{folder}/part{:03}/f{index:05}.yaml", index / 100);
@@ -203,7 +200,7 @@ impl Ground {
 }
 
 /// A policy of one rule. Without a pattern a walk would seal no new file.
-pub(super) fn policy(rule: &str) -> String {
+fn policy(rule: &str) -> String {
     format!("creation_rules:\n  - path_regex: \\.yaml$\n    {rule}\n")
 }
 

@@ -5,14 +5,13 @@
 //!
 //! The variables of [`sops`](super::sops) work here too; the parts are kms, transit and agent.
 
-use super::ground::{File, Ground, LOOP, ROUNDS, SHORT_ROUNDS, policy, wanted};
+use super::ground::{File, Ground, LOOP, ROUNDS, SHORT_ROUNDS, wanted};
 use super::measure::{Program, by_turns};
 use super::row::{self, Goal, Row};
+use super::update_keys;
 use crate::Failure;
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
-use support::keys::Identity;
 use support::moto::Moto;
 use support::openbao::{OpenBao, ROOT};
 use support::proxy::{Fate, Proxy};
@@ -151,26 +150,8 @@ fn transit(ground: &Ground) -> Result<(), Failure> {
     let rule = format!("hc_vault_transit_uri: {uri}");
     ground.sealed_by(&programs.ours, "ours", count, &rule)?;
     let files = ground.sealed_by(&programs.ours, "theirs", count, &rule)?;
-    let next = Cell::new(2);
-    let renew = |folder: &str| -> Result<(), Failure> {
-        next.set(next.get() + 1);
-        let recipient = Identity::from_seed(next.get())?.recipient;
-        let rule = format!("{rule}\n    age: {recipient}");
-        Ok(ground.write(&format!("{folder}/.sops.yaml"), &policy(&rule))?)
-    };
-    let mut of_sops = vec!["--config", "theirs/.sops.yaml", "updatekeys", "--yes"];
-    of_sops.extend(files.iter().map(|file| file.path.as_str()));
-    let (ours, theirs) = by_turns(
-        ROUNDS,
-        || {
-            renew("ours")?;
-            programs.ours.run(&["--yes", "--quiet", "updatekeys", "ours"])
-        },
-        || {
-            renew("theirs")?;
-            programs.theirs.run(&of_sops)
-        },
-    )?;
+    let rule = |recipient: &str| format!("{rule}\n    age: {recipient}");
+    let (ours, theirs) = update_keys(ground, [&programs.ours, &programs.theirs], &files, rule)?;
     let work = format!("updatekeys of {count} files under a transit key, {VAULT:?} a call");
     Row::new(&work, Goal::Ratio(15.0), &ours, Some(&theirs)).print();
     Ok(())

@@ -2,6 +2,7 @@
 //! those of the environment, there is one TLS stack, no redirect is followed, and time and size are bounded.
 
 mod names;
+pub mod pem;
 mod pool;
 
 pub use names::Names;

@@ -9,16 +9,16 @@ use std::task::{Context, Poll};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
+use transport::pem;
 
 use super::settings::{Mode, Roots, Settings};
 use super::{Failure, Stream};
-use crate::args::pem;
+use crate::args;
 
 /// What makes one connection secret.
 pub(super) struct Tls {
@@ -181,15 +181,11 @@ impl ServerCertVerifier for Verifier {
 }
 
 fn certificates(file: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let text = pem(file)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.expose()).collect();
-    found
-        .ok()
-        .filter(|found| !found.is_empty())
+    pem::certificates(args::pem(file)?.expose())
         .ok_or_else(|| format!("{}: no certificate in PEM", file.display()).into())
 }
 
 fn private_key(file: &std::path::Path) -> Result<PrivateKeyDer<'static>, Failure> {
-    PrivateKeyDer::from_pem_slice(pem(file)?.expose())
-        .map_err(|_| format!("{}: no private key in PEM", file.display()).into())
+    pem::private_key(&args::pem(file)?)
+        .ok_or_else(|| format!("{}: no private key in PEM", file.display()).into())
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use secret::SecretBytes;
+use transport::pem;
 
 /// The only protocol: HTTP/2.
 const ALPN: &[u8] = b"h2";
@@ -57,7 +57,7 @@ pub fn client_tls(roots: Option<&[u8]>, identity: Option<TlsFiles<'_>>) -> Resul
     };
     let mut config = match identity {
         Some(files) => builder
-            .with_client_auth_cert(certificates(files.certificates)?, private_key(files.key)?)
+            .with_client_auth_cert(certificates(files)?, private_key(files)?)
             .map_err(refused)?,
         None => builder.with_no_client_auth(),
     };
@@ -79,7 +79,7 @@ pub fn server_tls(files: TlsFiles<'_>, client_roots: &[u8]) -> Result<Arc<Server
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(refused)?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(certificates(files.certificates)?, private_key(files.key)?)
+        .with_single_cert(certificates(files)?, private_key(files)?)
         .map_err(refused)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(Arc::new(config))
@@ -89,21 +89,17 @@ fn refused(error: impl std::fmt::Display) -> TlsError {
     TlsError::Refused(error.to_string())
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    found
-        .ok()
-        .filter(|found| !found.is_empty())
-        .ok_or(TlsError::NoCertificate)
+fn certificates(files: TlsFiles<'_>) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    pem::certificates(files.certificates).ok_or(TlsError::NoCertificate)
 }
 
-fn private_key(pem: &SecretBytes) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|_| TlsError::NoKey)
+fn private_key(files: TlsFiles<'_>) -> Result<PrivateKeyDer<'static>, TlsError> {
+    pem::private_key(files.key).ok_or(TlsError::NoKey)
 }
 
-fn root_store(pem: &[u8]) -> Result<RootCertStore, TlsError> {
+fn root_store(roots: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
-    for certificate in certificates(pem)? {
+    for certificate in pem::certificates(roots).ok_or(TlsError::NoCertificate)? {
         store.add(certificate).map_err(refused)?;
     }
     Ok(store)

@@ -76,6 +76,44 @@ impl Walk {
         }
         walk
     }
+
+    /// Adds documents that git ignores and `wanted` names, and says which they are: plaintext that is kept out of git is
+    /// the source of what is in it.
+    pub(crate) fn add_ignored(
+        &mut self,
+        paths: &[PathBuf],
+        wanted: &dyn Fn(&Path) -> bool,
+    ) -> HashSet<PathBuf> {
+        let known: HashSet<PathBuf> = self.files.iter().map(|found| found.path.clone()).collect();
+        let mut added = HashSet::new();
+        for root in paths.iter().filter(|path| path.is_dir()) {
+            let all = builder(root)
+                .git_ignore(false)
+                .git_global(false)
+                .git_exclude(false)
+                .build();
+            for entry in all.filter_map(Result::ok) {
+                let path = entry.path();
+                let shown = path.strip_prefix(".").unwrap_or(path).to_owned();
+                let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+                if is_file
+                    && is_document(path)
+                    && is_candidate(path)
+                    && !known.contains(&shown)
+                    && wanted(&shown)
+                {
+                    added.insert(shown);
+                }
+            }
+        }
+        let mut found: Vec<PathBuf> = added.iter().cloned().collect();
+        found.sort();
+        self.files.extend(found.into_iter().map(|path| Found {
+            path,
+            explicit: false,
+        }));
+        added
+    }
 }
 
 /// Whether a file of this name is looked at without a rule that names it.
@@ -179,12 +217,17 @@ fn add_tracked(
 }
 
 fn entries(root: &Path) -> ignore::Walk {
-    WalkBuilder::new(root)
+    builder(root).build()
+}
+
+fn builder(root: &Path) -> WalkBuilder {
+    let mut builder = WalkBuilder::new(root);
+    builder
         .hidden(false) // `.env` is a document
         .ignore(false) // `.ignore` files are another program's
         .follow_links(false)
-        .filter_entry(|entry: &DirEntry| entry.depth() == 0 || entry.file_name() != ".git")
-        .build()
+        .filter_entry(|entry: &DirEntry| entry.depth() == 0 || entry.file_name() != ".git");
+    builder
 }
 
 fn is_candidate(path: &Path) -> bool {

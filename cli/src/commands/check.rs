@@ -66,6 +66,9 @@ impl Check {
     fn one(&self, bench: &Workbench, path: &Path) -> Result<bool, Vec<Error>> {
         let single = |error: Error| vec![error];
         let format = self.input.of(path);
+        if let Some(error) = super::seal::secrets::in_the_clear(bench, path).map_err(single)? {
+            return Err(single(error));
+        }
         let source = files::read(path, bench.global.max_size).map_err(single)?;
         let rule = bench
             .rule(path)

@@ -9,6 +9,8 @@ mod set;
 mod unseal;
 mod verify;
 
+pub(super) use seal::write;
+
 use std::process::ExitCode;
 
 use crate::error::Result;

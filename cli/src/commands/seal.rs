@@ -4,6 +4,10 @@
 //! sealed: they are the differences from the last version that verifies, in git. Without such a version nothing
 //! tells an author's change from an attacker's, and `--accept` is demanded.
 
+pub(super) mod secrets;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -17,8 +21,10 @@ use crate::args::InputFormat;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Target};
 use crate::git::Repository;
+use crate::kube::{cluster_of, rule_of};
 use crate::walk::{Found, Walk, is_document};
 use crate::workbench::{SealedFile, Workbench};
+use secrets::{Sealed, Secrets};
 
 /// Seal files under PATH by policy
 #[derive(clap::Args)]
@@ -36,13 +42,25 @@ pub(crate) struct Seal {
 
 /// What became of a file.
 enum Outcome {
-    Sealed(&'static str),
+    Sealed(Cow<'static, str>),
     InOrder,
     NotOurs,
     /// Its rule names no path: a file is sealed under it only if it is named.
     NoPath,
     /// A rule names it, but selects nothing in it.
     NothingSelected,
+}
+
+impl From<Sealed> for Outcome {
+    fn from(sealed: Sealed) -> Self {
+        match sealed {
+            Sealed::NotOurs => Self::NotOurs,
+            Sealed::InOrder => Self::InOrder,
+            Sealed::InPlace => Self::Sealed("as SealedSecrets".into()),
+            Sealed::To(1) => Self::Sealed("to 1 cluster".into()),
+            Sealed::To(count) => Self::Sealed(format!("to {count} clusters").into()),
+        }
+    }
 }
 
 /// How many files had which outcome.
@@ -68,10 +86,24 @@ impl Seal {
         };
         let named =
             |path: &Path| matches!(bench.rule(path), Ok(Some((_, Some(rule)))) if rule.path_regex.is_some());
-        let walk = Walk::over(&paths, &|path| is_document(path) || named(path), &tracked);
-        let mut failed = walk.errors;
+        let mut walk = Walk::over(&paths, &|path| is_document(path) || named(path), &tracked);
+        let has_rule = |path: &Path| matches!(rule_of(bench, path), Ok(Some(_)));
+        let ignored = if has_rules(bench, &paths, &walk.files) {
+            walk.add_ignored(&paths, &has_rule)
+        } else {
+            HashSet::new()
+        };
+        let secrets = Secrets::find(bench, &walk.files)?;
+        let mut failed = std::mem::take(&mut walk.errors);
         let repository = Mutex::new(repository);
-        let outcomes = bench.for_each(&walk.files, |bench, found| self.one(bench, found, &repository))?;
+        let outcomes = bench.for_each(&walk.files, |bench, found| {
+            match secrets.seal(bench, &found.path)? {
+                Some(sealed) => Ok(sealed.into()),
+                // A rule for Secrets is why it was looked at, and no other.
+                None if ignored.contains(&found.path) => Ok(Outcome::NotOurs),
+                None => self.one(bench, found, &repository),
+            }
+        })?;
         let mut tally = Tally::default();
         for (found, outcome) in walk.files.iter().zip(outcomes) {
             match outcome {
@@ -80,6 +112,12 @@ impl Seal {
             }
         }
         tally.hints(bench, &paths, failed.is_empty());
+        for source in secrets.sources().filter(|source| !ignored.contains(*source)) {
+            bench.ui.warn(
+                Some(source),
+                "its values stay here in the clear, where git sees them",
+            );
+        }
         let code = super::tell_all(bench, &failed);
         if paths.iter().any(|path| is_word(path) && !path.exists()) {
             bench
@@ -98,6 +136,9 @@ impl Seal {
         let path = found.path.as_path();
         let format = self.input.of(path);
         let source = files::read_to_change(path, bench.global.max_size)?;
+        if !found.explicit && is_result(bench, path, source.expose())? {
+            return Ok(Outcome::NotOurs);
+        }
         if super::looks_sealed(format, source.expose())
             && let Some(file) = bench.read_sealed(path, format, source)?
         {
@@ -148,7 +189,7 @@ impl Seal {
             return Ok(Outcome::NothingSelected);
         }
         replace(bench, path, target, sealed.bytes.expose())?;
-        Ok(Outcome::Sealed("new"))
+        Ok(Outcome::Sealed("new".into()))
     }
 
     /// A sealed file: in order, or with changes to be sealed.
@@ -191,7 +232,9 @@ impl Seal {
                         open.opened.kept,
                     )?;
                     replace(bench, path, target, sealed.bytes.expose())?;
-                    return Ok(Outcome::Sealed("integrity added: another tool wrote the file"));
+                    return Ok(Outcome::Sealed(
+                        "integrity added: another tool wrote the file".into(),
+                    ));
                 }
                 Err(error) if error.code() != Code::MacMismatch => return Err(error),
                 Err(error) => error,
@@ -247,7 +290,7 @@ impl Seal {
         };
         let sealed = bench.seal_again(path, format, plaintext, metadata, &key, kept)?;
         replace(bench, path, target, sealed.bytes.expose())?;
-        Ok(Outcome::Sealed("changes"))
+        Ok(Outcome::Sealed("changes".into()))
     }
 }
 
@@ -262,7 +305,7 @@ impl Tally {
         match outcome {
             Outcome::Sealed(how) => {
                 self.sealed += 1;
-                bench.ui.report("sealed", path, Some(how))?;
+                bench.ui.report("sealed", path, Some(&how))?;
             }
             Outcome::InOrder => {
                 self.in_order += 1;
@@ -363,6 +406,17 @@ fn same_block(a: &Metadata, b: &Metadata) -> bool {
         ..block.clone()
     };
     unsealed(a) == unsealed(b)
+}
+
+/// Whether a policy for any of this has rules for Secrets.
+fn has_rules(bench: &Workbench, paths: &[PathBuf], files: &[Found]) -> bool {
+    let rules = |path: &Path| matches!(bench.policy(path), Ok(Some(policy)) if !policy.config.seal.sealed_secrets.is_empty());
+    paths.iter().any(|path| rules(&path.join("file"))) || files.iter().any(|found| rules(&found.path))
+}
+
+/// Whether a file holds SealedSecrets of a cluster that the policy knows: sealed already, in another way.
+fn is_result(bench: &Workbench, path: &Path, source: &[u8]) -> Result<bool> {
+    Ok(memchr::memmem::find(source, b"kind: SealedSecret").is_some() && cluster_of(bench, path)?.is_some())
 }
 
 fn replace(bench: &Workbench, path: &Path, target: Target, bytes: &[u8]) -> Result<()> {

@@ -80,7 +80,7 @@ pub(crate) fn cluster_of(bench: &Workbench, path: &Path) -> Result<Option<(Rc<Po
 }
 
 /// The path as a person in the current folder would write it.
-fn shown(path: &Path) -> PathBuf {
+pub(crate) fn shown(path: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here)
         .map_or_else(|_| path.to_owned(), Path::to_owned)

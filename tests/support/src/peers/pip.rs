@@ -40,7 +40,8 @@ pub(super) fn program(wheel: &Wheel) -> Result<PathBuf, Missing> {
     find(&folder, wheel.program).map_err(|cause| Missing::new(wheel.peer, line, cause))
 }
 
-/// The program `name` of a Python package; `requirements` names it and all that it needs, with their hashes.
+/// The program `name` of a Python package; `requirements` names it and all that is needed of what it depends on, with their
+/// hashes.
 pub(super) fn locked(
     peer: &'static str,
     requirement: &str,
@@ -48,7 +49,7 @@ pub(super) fn locked(
     name: &str,
 ) -> Result<PathBuf, Missing> {
     let folder = cache::folder(peer, &line(requirement), |folder| {
-        install(folder, requirements, &[])
+        install(folder, requirements, &["--no-deps"])
     })?;
     Ok(folder.join("venv/bin").join(name))
 }

@@ -9,6 +9,7 @@ mod input;
 mod keys;
 mod measure;
 mod row;
+mod sealed_files;
 mod sops;
 
 use crate::{Failure, release};
@@ -46,6 +47,11 @@ fn benches() -> Vec<Bench> {
             "keys",
             "keys that lie with AWS KMS and Vault, behind a slow network, against released SOPS",
             keys::run,
+        ),
+        (
+            "sealed-files",
+            "SealedSecrets without a cluster, against kubeseal",
+            sealed_files::run,
         ),
     ]
 }

@@ -29,7 +29,7 @@ const AT_ONCE: usize = 20;
 pub(super) fn run() -> Result<(), Failure> {
     let ground = Ground::new()?;
     ground.print_what_is_measured();
-    row::print_header();
+    row::print_header("sops 3.11.0");
     if wanted("kms") {
         kms(&ground)?;
     }

@@ -28,8 +28,8 @@ pub(super) struct Row<'a> {
     memory: Memory,
 }
 
-pub(super) fn print_header() {
-    println!("\n| work | ours: median (min-max) | sops 3.11.0 | ratio | at least | | peak memory |");
+pub(super) fn print_header(peer: &str) {
+    println!("\n| work | ours: median (min-max) | {peer} | ratio | at least | | peak memory |");
     println!("|---|---|---|---|---|---|---|");
 }
 

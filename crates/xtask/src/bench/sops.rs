@@ -25,7 +25,7 @@ use std::time::Duration;
 pub(super) fn run() -> Result<(), Failure> {
     let ground = Ground::new()?;
     ground.print_what_is_measured();
-    row::print_header();
+    row::print_header("sops 3.11.0");
     if wanted("small") {
         small_file(&ground)?;
     }

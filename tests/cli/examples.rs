@@ -221,7 +221,11 @@ fn examples(text: &str) -> Result<usize> {
                 let name = block.lines.first().and_then(|line| line.strip_prefix("# "));
                 let name = name.ok_or("a yaml block begins with the file's name behind `# `")?;
                 let text: String = block.lines.iter().flat_map(|line| [line, "\n"]).collect();
-                std::fs::write(reader.folder.path().join(name), text)?;
+                let file = reader.folder.path().join(name);
+                if let Some(folder) = file.parent() {
+                    std::fs::create_dir_all(folder)?;
+                }
+                std::fs::write(file, text)?;
             }
             "console" => {
                 for step in steps(&block).map_err(place)? {

@@ -187,6 +187,7 @@ fn short_cut(name: &str) -> Option<Only> {
         "encrypt" => |arguments| only("encrypt", arguments, Command::Encrypt),
         "exec-env" => |arguments| only("exec-env", arguments, Command::ExecEnv),
         "get" => |arguments| only("get", arguments, Command::Get),
+        "kube" => |arguments| only("kube", arguments, Command::Kube),
         "set" => |arguments| only("set", arguments, Command::Set),
         _ => return None,
     })
@@ -407,6 +408,7 @@ mod tests {
             alone::<encrypt::Encrypt>("encrypt"),
             alone::<exec_env::ExecEnv>("exec-env"),
             alone::<get::Get>("get"),
+            alone::<kube::Kube>("kube"),
             alone::<set::Set>("set"),
         ];
         for mut short in shorts {

@@ -24,8 +24,16 @@ impl Known {
         }
     }
 
-    /// Adds the names of the folders that a file stands in: overlays are often named like namespaces.
-    pub(crate) fn add_folders(&mut self, path: &Path) {
+    /// Adds what the path of a file says: folders are often named like namespaces, files like what they hold.
+    pub(crate) fn add_path(&mut self, path: &Path) {
+        let stem = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
+        let first = stem.split('.').next().unwrap_or_default();
+        for name in [stem, first] {
+            self.0.add("", name);
+        }
         for part in path.parent().into_iter().flat_map(Path::components) {
             if let std::path::Component::Normal(name) = part
                 && let Some(name) = name.to_str()

@@ -113,7 +113,7 @@ fn all_wrong(
     let mut known = Known::default();
     known.add(sealed);
     found.iter().for_each(|(_, other)| known.add(other));
-    known.add_folders(path);
+    known.add_path(path);
     let Some((first, others)) = wrong.split_first() else {
         return Error::new(Code::DataKey, "does not open").file(path);
     };

@@ -168,7 +168,7 @@ pub(super) fn known_of(bench: &Workbench, files: &[Found]) -> Known {
         for (_, sealed) in sealed_secrets(&found.path, &manifests).unwrap_or_default() {
             known.add(&sealed);
         }
-        known.add_folders(&found.path);
+        known.add_path(&found.path);
     }
     known
 }

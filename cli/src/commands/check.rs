@@ -33,33 +33,16 @@ impl Check {
         let walk = Walk::over(&self.paths, &|path| is_document(path) || named(path), &[]);
         let mut found = walk.errors;
         let results = bench.for_each(&walk.files, |bench, file| self.one(bench, &file.path))?;
-        let mut sealed = 0_u64;
+        let mut sealed = 0;
         for result in results {
             match result {
-                Ok(is_sealed) => sealed += u64::from(is_sealed),
+                Ok(is_sealed) => sealed += usize::from(is_sealed),
                 Err(errors) => found.extend(errors),
             }
         }
-        for error in &found {
-            bench.ui.error(error);
-        }
-        let (files, problems) = (walk.files.len(), found.len());
-        if bench.ui.manner().json {
-            bench
-                .ui
-                .record(&serde_json::json!({ "files": files, "sealed": sealed, "problems": problems }))?;
-        } else {
-            bench.ui.say(&format!(
-                "{}, {sealed} sealed, {}",
-                counted(files, "file"),
-                counted(problems, "problem")
-            ))?;
-        }
-        Ok(if problems == 0 {
-            ExitCode::SUCCESS
-        } else {
-            Code::Generic.into()
-        })
+        let files = walk.files.len();
+        let text = format!("{}, {sealed} sealed", super::counted(files, "file"));
+        super::tell_found(bench, &found, &[("files", files), ("sealed", sealed)], &text)
     }
 
     /// Whether the file is sealed, and in order.
@@ -102,11 +85,6 @@ impl Check {
         }
         if errors.is_empty() { Ok(true) } else { Err(errors) }
     }
-}
-
-/// `1 file`, `2 files`
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A file without metadata that a rule names: an error for every value that should be sealed.

@@ -271,6 +271,39 @@ pub(crate) fn run(mut global: Global, command: Command) -> Result<ExitCode> {
     }
 }
 
+/// `1 file`, `2 files`
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Tells what a look at many files found, then how many of each `what` were looked at; the code is 1 if anything is wrong.
+fn tell_found(
+    bench: &Workbench,
+    wrong: &[Error],
+    looked_at: &[(&str, usize)],
+    text: &str,
+) -> Result<ExitCode> {
+    for error in wrong {
+        bench.ui.error(error);
+    }
+    if bench.ui.manner().json {
+        let mut record = serde_json::Map::new();
+        for (what, count) in looked_at.iter().chain([&("problems", wrong.len())]) {
+            record.insert((*what).to_owned(), (*count).into());
+        }
+        bench.ui.record(&record.into())?;
+    } else {
+        bench
+            .ui
+            .say(&format!("{text}, {}", counted(wrong.len(), "problem")))?;
+    }
+    Ok(if wrong.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        Code::Generic.into()
+    })
+}
+
 /// Tells every failure of a command over many files; the code is that of the first.
 fn tell_all(bench: &Workbench, failed: &[Error]) -> ExitCode {
     for error in failed {

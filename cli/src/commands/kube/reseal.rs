@@ -10,10 +10,10 @@ use secret::SecretBytes;
 
 use super::set::seal_item;
 use super::unseal::no_keys;
-use super::verify::{counted, known_of};
+use super::verify::known_of;
 use crate::args::{CertificateArgs, SealingKeyArgs};
 use crate::audit::Action;
-use crate::commands::tell_all;
+use crate::commands::{counted, tell_all};
 use crate::error::{Error, Result};
 use crate::files::{self, Target};
 use crate::kube::{

@@ -9,6 +9,7 @@ use sealed_secrets::{Finding, SealedSecret, SealingKeys, verify};
 use super::reseal::is_manifest;
 use crate::args::SealingKeyArgs;
 use crate::audit::Action;
+use crate::commands::{counted, tell_found};
 use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::kube::{Known, parse, read_keys, sealed_secrets, unopened};
@@ -69,31 +70,13 @@ impl Verify {
                 Err(error) => wrong.push(error),
             }
         }
-        wrong.iter().for_each(|error| bench.ui.error(error));
-        let problems = wrong.len();
-        if bench.ui.manner().json {
-            bench
-                .ui
-                .record(&serde_json::json!({ "files": files, "objects": objects, "problems": problems }))?;
-        } else {
-            bench.ui.say(&format!(
-                "{} in {}, {}",
-                counted(objects, "SealedSecret"),
-                counted(files, "file"),
-                counted(problems, "problem")
-            ))?;
-        }
-        Ok(if problems == 0 {
-            ExitCode::SUCCESS
-        } else {
-            Code::Generic.into()
-        })
+        let text = format!(
+            "{} in {}",
+            counted(objects, "SealedSecret"),
+            counted(files, "file")
+        );
+        tell_found(bench, &wrong, &[("files", files), ("objects", objects)], &text)
     }
-}
-
-/// `1 file`, `2 files`
-pub(super) fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn report(bench: &Workbench, found: &Found, keys: &SealingKeys, known: &dyn Fn() -> Known) -> Result<Report> {
@@ -118,7 +101,7 @@ fn report(bench: &Workbench, found: &Found, keys: &SealingKeys, known: &dyn Fn()
         }));
         if is_whole && !keys.is_empty() {
             bench.record(Action::Decrypt, path)?;
-            report.wrong.extend(closed(path.as_ref(), &sealed, keys, known));
+            report.wrong.extend(closed(path, &sealed, keys, known));
         }
     }
     if report.objects == 0 && found.explicit {

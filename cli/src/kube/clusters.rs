@@ -1,5 +1,6 @@
 //! Which clusters a file of Secrets is for, and which cluster a file of SealedSecrets belongs to.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use sealed_secrets::Certificate;
 use sops::config::{Cluster, SealedSecretRule};
 
 use super::Certificates;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::policy::Policy;
 use crate::workbench::Workbench;
 
@@ -77,6 +78,31 @@ pub(crate) fn cluster_of(bench: &Workbench, path: &Path) -> Result<Option<(Rc<Po
     let tested = policy.tested(path)?;
     let cluster = policy.config.seal.cluster_of(&tested).cloned();
     Ok(cluster.map(|cluster| (policy, cluster)))
+}
+
+/// Refuses one certificate for files that belong to several clusters: in all but one of them nothing would open.
+///
+/// # Errors
+/// Code 8, and code 5 if a policy cannot be used.
+pub(crate) fn expect_one_cluster<'p>(
+    bench: &Workbench,
+    files: impl IntoIterator<Item = &'p Path>,
+) -> Result<()> {
+    let mut clusters = BTreeSet::new();
+    for file in files {
+        clusters.extend(cluster_of(bench, file)?.map(|(_, cluster)| cluster.name));
+    }
+    if clusters.len() < 2 {
+        return Ok(());
+    }
+    let names: Vec<String> = clusters.into_iter().collect();
+    let text = format!(
+        "these files belong to several clusters ({}), and --cert is one certificate",
+        names.join(", ")
+    );
+    Err(Error::new(Code::Conflict, text).hint(
+        "leave --cert out: each file gets the certificate of its cluster; or name the files of one cluster",
+    ))
 }
 
 /// The path as a person in the current folder would write it.

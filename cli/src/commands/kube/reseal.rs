@@ -14,10 +14,11 @@ use super::verify::known_of;
 use crate::args::{CertificateArgs, SealingKeyArgs};
 use crate::audit::Action;
 use crate::commands::{counted, tell_all};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::files::{self, Target};
 use crate::kube::{
-    Certificates, Known, Rewrite, cluster_of, parse, read_keys, rewrite, sealed_secrets, unopened,
+    Certificates, Known, Rewrite, cluster_of, expect_one_cluster, parse, read_keys, rewrite, sealed_secrets,
+    unopened,
 };
 use crate::walk::{Found, Walk, is_document};
 use crate::workbench::Workbench;
@@ -136,21 +137,20 @@ impl Reseal {
     fn certificates(&self, bench: &Workbench, files: &[Found]) -> Result<HashMap<PathBuf, Arc<Certificate>>> {
         let mut certificates = Certificates::default();
         let named = self.certificate.read(bench, &mut certificates)?;
+        if named.is_some() {
+            expect_one_cluster(bench, files.iter().map(|found| found.path.as_path()))?;
+        }
         let mut of = HashMap::new();
         for found in files {
-            let certificate = match &named {
-                Some(named) => Some(named.clone()),
-                None => match cluster_of(bench, &found.path)? {
-                    Some((policy, cluster)) => {
-                        Some(certificates.of_cluster(bench, &cluster, policy.folder())?)
-                    }
-                    None if found.explicit => return Err(super::set::no_cluster(&found.path)),
-                    None => None,
-                },
+            let certificate = match (&named, cluster_of(bench, &found.path)?) {
+                (Some(named), _) => named.clone(),
+                (None, Some((policy, cluster))) => {
+                    certificates.of_cluster(bench, &cluster, policy.folder())?
+                }
+                (None, None) if found.explicit => return Err(super::set::no_cluster(&found.path)),
+                (None, None) => continue,
             };
-            if let Some(certificate) = certificate {
-                of.insert(found.path.clone(), certificate);
-            }
+            of.insert(found.path.clone(), certificate);
         }
         Ok(of)
     }
@@ -182,9 +182,7 @@ impl Run<'_> {
         bench.record(Action::Rotate, path)?;
         let (target, now) = Target::open(path, bench.global.max_size)?;
         if now.expose() != source.expose() {
-            return Err(
-                Error::new(crate::error::Code::Write, "changed on disk while it was resealed").file(path),
-            );
+            return Err(Error::new(Code::Write, "changed on disk while it was resealed").file(path));
         }
         let text = rewrite(bench, path, now, changes)?;
         for warning in target.replace(text.expose())? {

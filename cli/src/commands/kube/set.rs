@@ -12,7 +12,8 @@ use crate::audit::Action;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Target};
 use crate::kube::{
-    Certificates, Rewrite, cluster_of, one_sealed_secret, parse, random, rewrite, seal_error, sealed_secrets,
+    Certificates, Rewrite, cluster_of, expect_one_cluster, one_sealed_secret, parse, random, rewrite,
+    seal_error, sealed_secrets,
 };
 use crate::workbench::Workbench;
 
@@ -57,6 +58,9 @@ impl Set {
         check_key(&self.item).map_err(|why| Error::new(Code::Path, why))?;
         let mut certificates = Certificates::default();
         let named = self.certificate.read(bench, &mut certificates)?;
+        if named.is_some() {
+            expect_one_cluster(bench, self.files.iter().map(PathBuf::as_path))?;
+        }
         let value = if self.remove {
             None
         } else {

@@ -118,6 +118,7 @@ impl Seal {
                 "its values stay here in the clear, where git sees them",
             );
         }
+        secrets.finish()?;
         let code = super::tell_all(bench, &failed);
         if paths.iter().any(|path| is_word(path) && !path.exists()) {
             bench

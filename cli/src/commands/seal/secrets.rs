@@ -10,22 +10,36 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use sealed_secrets::{Certificate, Scope};
+use secret::SecretBytes;
 use sops::config::SealedSecretRule;
 
 use crate::audit::Action;
 use crate::commands::kube;
 use crate::error::{Code, Error, Result};
-use crate::files::{self, Target};
+use crate::files::{self, Access, Existing, OutputDir, Target};
 use crate::kube::{
     Asked, Certificates, Content, Destination, Prepared, destinations, parse, prepare, rule_of,
     sealed_secrets,
 };
-use crate::policy::Policy;
+use crate::policy::{Policy, absolute};
 use crate::walk::Found;
 use crate::workbench::Workbench;
 
 /// What the files of a run become.
-pub(super) struct Secrets(HashMap<PathBuf, (SealedSecretRule, Vec<Destination>)>);
+pub(super) struct Secrets {
+    made: HashMap<PathBuf, Made>,
+    /// By the folder of a policy, below which its results stand: what is new there is written at once and made durable
+    /// together.
+    outputs: HashMap<PathBuf, OutputDir>,
+}
+
+/// What one file becomes.
+struct Made {
+    rule: SealedSecretRule,
+    /// The folder of the policy.
+    folder: PathBuf,
+    destinations: Vec<Destination>,
+}
 
 /// What became of a file that a rule names.
 pub(super) enum Sealed {
@@ -47,7 +61,7 @@ impl Secrets {
     pub(super) fn find(bench: &Workbench, files: &[Found]) -> Result<Self> {
         let mut certificates = Certificates::default();
         let mut known: HashMap<(PathBuf, u64), Vec<Destination>> = HashMap::new();
-        let mut of = HashMap::new();
+        let (mut made, mut outputs) = (HashMap::new(), HashMap::new());
         for found in files {
             // What is wrong with a policy is told file by file.
             let Ok(Some(rule)) = rule_of(bench, &found.path) else {
@@ -60,14 +74,26 @@ impl Secrets {
             if !known.contains_key(&key) {
                 known.insert(key.clone(), destinations(bench, &mut certificates, &rule)?);
             }
-            let made = known.get(&key).map(Vec::as_slice).unwrap_or_default();
-            let made = made
+            let of_rule = known.get(&key).map(Vec::as_slice).unwrap_or_default();
+            let destinations = of_rule
                 .iter()
                 .map(|destination| placed(&rule, destination))
                 .collect();
-            of.insert(found.path.clone(), (rule.1, made));
+            let folder = rule.0.folder().to_owned();
+            if rule.1.output.is_some() && !outputs.contains_key(&folder) {
+                let output = OutputDir::open(&folder, Access::Shared, Existing::Refuse)?;
+                outputs.insert(folder.clone(), output);
+            }
+            made.insert(
+                found.path.clone(),
+                Made {
+                    rule: rule.1,
+                    folder,
+                    destinations,
+                },
+            );
         }
-        Ok(Self(of))
+        Ok(Self { made, outputs })
     }
 
     /// Seals a file that a rule names; `None` for others.
@@ -75,9 +101,10 @@ impl Secrets {
     /// # Errors
     /// As [`prepare`], and code 3 if a result cannot be written.
     pub(super) fn seal(&self, bench: &Workbench, path: &Path) -> Result<Option<Sealed>> {
-        let Some((rule, destinations)) = self.0.get(path) else {
+        let Some(made) = self.made.get(path) else {
             return Ok(None);
         };
+        let rule = &made.rule;
         let asked = Asked {
             scope: rule.scope.as_deref().and_then(Scope::of_word),
             default_namespace: rule.namespace.clone(),
@@ -89,7 +116,7 @@ impl Secrets {
                 certificate,
                 ..
             },
-        ] = &destinations[..]
+        ] = &made.destinations[..]
         {
             return in_place(bench, path, &asked, certificate).map(Some);
         }
@@ -98,7 +125,7 @@ impl Secrets {
             return Ok(Some(Sealed::NotOurs));
         };
         let mut results = Vec::new();
-        for destination in destinations {
+        for destination in &made.destinations {
             if let Some(to) = &destination.path
                 && !is_current(bench, path, to, &prepared, &destination.certificate)
             {
@@ -110,17 +137,40 @@ impl Secrets {
         }
         bench.record(Action::Encrypt, path)?;
         for (to, _, bytes) in &results {
-            kube::write(bench, to, bytes)?;
+            self.write(bench, &made.folder, to, bytes)?;
         }
         Ok(Some(Sealed::To(results.len())))
     }
 
+    /// Puts a result in its place: one that is there is locked and replaced, a new one is durable after [`Self::finish`].
+    fn write(&self, bench: &Workbench, folder: &Path, to: &Path, bytes: &SecretBytes) -> Result<()> {
+        let below = absolute(to)?;
+        match (self.outputs.get(folder), below.strip_prefix(folder)) {
+            (Some(output), Ok(below)) if fs::symlink_metadata(to).is_err() => {
+                output.write(below, bytes.expose())
+            }
+            _ => kube::write(bench, to, bytes),
+        }
+    }
+
+    /// Waits until everything is on the disk.
+    ///
+    /// # Errors
+    /// Code 3.
+    pub(super) fn finish(self) -> Result<()> {
+        self.outputs.into_values().try_for_each(OutputDir::finish)
+    }
+
     /// The files that are sources of others.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Path> {
-        let is_source = |made: &Vec<Destination>| made.iter().any(|destination| destination.path.is_some());
-        self.0
+        let is_source = |made: &Made| {
+            made.destinations
+                .iter()
+                .any(|destination| destination.path.is_some())
+        };
+        self.made
             .iter()
-            .filter(move |(_, (_, made))| is_source(made))
+            .filter(move |(_, made)| is_source(made))
             .map(|(path, _)| path.as_path())
     }
 }

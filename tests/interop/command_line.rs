@@ -13,92 +13,23 @@ use support::keys::Identity;
 use support::peers;
 use support::run::{Output, capture};
 
+use crate::case_lines::{self, Case};
 use crate::scene::{Result, verdict};
 
 const CASES: &str = include_str!("../../testdata/command-line/cases.txt");
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What must be equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Compared {
-    Bytes,
-    Yaml,
-    Code,
-    /// Nothing: they differ, and our exit code is this one.
-    Differs(i32),
-    /// Sops is not asked: our exit code is this one.
-    Ours(i32),
-}
-
-/// A case, with its line in the file.
-#[derive(Clone, Copy, Debug)]
-struct Case {
-    number: usize,
-    compared: Compared,
-    line: &'static str,
-}
-
 #[test]
 fn seal_as_sops_does_what_sops_does() -> Result {
     let fixtures = Fixtures::new()?;
-    let cases = cases()?;
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let wrong = std::sync::Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for worker in 0..2 {
-            let (fixtures, cases, next, wrong) = (&fixtures, &cases, &next, &wrong);
-            scope.spawn(move || {
-                while let Some(case) = cases.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                    let found = match fixtures.check(*case, worker) {
-                        Ok(None) => continue,
-                        Ok(Some(found)) => found,
-                        Err(error) => error.to_string(),
-                    };
-                    let mut wrong = wrong.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    wrong.push(format!("line {}: {}\n    {found}", case.number, case.line));
-                }
-            });
-        }
-    });
-    let against = |kind: fn(&Case) -> bool| cases.iter().filter(|case| kind(case)).count();
-    let (differ, alone) = (
-        against(|case| matches!(case.compared, Compared::Differs(_))),
-        against(|case| matches!(case.compared, Compared::Ours(_))),
-    );
+    let cases = case_lines::read(CASES)?;
+    let wrong = case_lines::wrong(&cases, |case, worker| fixtures.check(case, worker));
+    let (differ, alone) = case_lines::differences(&cases);
     println!(
         "command line: {} cases against sops 3.11.0, {differ} of them deliberate differences; {alone} of later versions",
         cases.len() - alone
     );
-    let wrong = wrong
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
     verdict(&wrong, cases.len(), 200)
-}
-
-fn cases() -> Result<Vec<Case>> {
-    let mut cases = Vec::new();
-    for (index, text) in CASES.lines().enumerate() {
-        if text.is_empty() || text.starts_with('#') {
-            continue;
-        }
-        let (compared, line) = text
-            .split_once(" | ")
-            .ok_or_else(|| format!("line {}: no bar", index + 1))?;
-        let compared = match compared.split_once(' ') {
-            Some(("ours", code)) => Compared::Differs(code.parse()?),
-            Some(("spec", code)) => Compared::Ours(code.parse()?),
-            None if compared == "same" => Compared::Bytes,
-            None if compared == "yaml" => Compared::Yaml,
-            None if compared == "code" => Compared::Code,
-            _ => return Err(format!("line {}: {compared}?", index + 1).into()),
-        };
-        cases.push(Case {
-            number: index + 1,
-            compared,
-            line,
-        });
-    }
-    Ok(cases)
 }
 
 /// Plain files and the sealed ones that sops makes of them, to be copied for every run.
@@ -226,32 +157,12 @@ impl Fixtures {
     /// What is wrong, if anything is.
     fn check(&self, case: Case, worker: usize) -> Result<Option<String>> {
         let ours = self.fresh("ours", worker, case.line)?;
-        if ours.code == Some(101) || ours.err().contains("panicked") {
-            return Ok(Some(format!("ours panicked: {}", ours.err())));
-        }
-        if let Compared::Ours(code) = case.compared {
-            let wrong = ours.code != Some(code);
-            return Ok(wrong.then(|| format!("ours ended with {:?}: {}", ours.code, ours.err())));
-        }
-        let theirs = self.fresh("theirs", worker, case.line)?;
-        let codes = ours.code == theirs.code;
-        let fine = match case.compared {
-            Compared::Bytes => codes && ours.out() == theirs.out(),
-            Compared::Yaml => codes && yaml(&ours.out())? == yaml(&theirs.out())?,
-            Compared::Code => codes,
-            Compared::Differs(code) => ours.code == Some(code) && !(codes && ours.out() == theirs.out()),
-            Compared::Ours(_) => true,
-        };
-        let shown = |output: &Output| format!("{:?} {:?} {:?}", output.code, output.out(), output.err());
-        Ok((!fine).then(|| format!("sops: {}\n    ours: {}", shown(&theirs), shown(&ours))))
+        case_lines::compare(case, &ours, || self.fresh("theirs", worker, case.line))
     }
 }
 
-fn yaml(text: &str) -> Result<serde_yaml::Value> {
-    Ok(serde_yaml::from_str(text)?)
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+/// A folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -5,6 +5,7 @@
 //! with sops 3.13.3 too, and 300 patterns.
 
 mod audit;
+mod case_lines;
 mod clusters;
 mod command_line;
 mod comments;

@@ -17,6 +17,7 @@ mod fingerprint;
 mod hint;
 mod item;
 mod key_files;
+mod kubeseal_form;
 mod make;
 mod manifests;
 mod metadata;
@@ -35,6 +36,7 @@ pub use error::{CertificateError, KeyError, ManifestError, OpenError, Random, Ra
 pub use fingerprint::Fingerprint;
 pub use hint::{Hint, SEALED_WITH};
 pub use item::{Item, ItemError, short_hash};
+pub use kubeseal_form::Owner;
 pub use make::NewKey;
 pub use manifests::{Field, Manifest, Manifests, Object};
 pub use metadata::Metadata;

@@ -26,6 +26,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod random;
 pub mod run;
+pub mod sealed_items;
 pub mod strace;
 pub mod suites;
 pub mod tier;

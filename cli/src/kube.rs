@@ -8,7 +8,7 @@ mod files;
 mod rewrite;
 mod sealing;
 
-pub(crate) use certificates::{Certificates, now};
+pub(crate) use certificates::{Certificates, fault_in_words, now};
 pub(crate) use clusters::{Destination, cluster_of, destinations, expect_one_cluster, rule_of, shown};
 pub(crate) use diagnosis::{Known, unopened};
 pub(crate) use files::{format_of, manifest_error, one_sealed_secret, parse, read_keys, sealed_secrets};

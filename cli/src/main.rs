@@ -14,6 +14,7 @@ mod home;
 mod interrupt;
 mod keyring;
 mod kube;
+mod kubeseal_cli;
 mod ledger;
 mod log;
 mod policy;
@@ -27,7 +28,7 @@ mod users;
 mod walk;
 mod workbench;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -40,12 +41,8 @@ fn main() -> ExitCode {
     hardening::no_core_dumps();
     hardening::silent_panics();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    match &arguments[..] {
-        [program, rest @ ..] if Path::new(program).file_name() == Some("sops".as_ref()) => {
-            return sops_cli::run(rest);
-        }
-        [_, name, rest @ ..] if name == "sops" => return sops_cli::run(rest),
-        _ => {}
+    if let Some(code) = as_another(&arguments) {
+        return code;
     }
     let (global, command) = commands::parse();
     let ui = ui::Ui::new(global.manner());
@@ -56,4 +53,21 @@ fn main() -> ExitCode {
             error.code().into()
         }
     }
+}
+
+/// Runs the command line of another program, if `seal` is called by its name, or with it as the first word.
+fn as_another(arguments: &[OsString]) -> Option<ExitCode> {
+    let run = |name: &OsStr| -> Option<fn(&[OsString]) -> ExitCode> {
+        match name.to_str()? {
+            "sops" => Some(sops_cli::run),
+            "kubeseal" => Some(kubeseal_cli::run),
+            _ => None,
+        }
+    };
+    let (program, rest) = arguments.split_first()?;
+    if let Some(run) = Path::new(program).file_name().and_then(run) {
+        return Some(run(rest));
+    }
+    let (name, rest) = rest.split_first()?;
+    run(name).map(|run| run(rest))
 }

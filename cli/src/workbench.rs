@@ -89,6 +89,11 @@ impl Workbench {
         Self::with(ui, global, Start::CurrentDirectory, keyring)
     }
 
+    /// A workbench for the command line of kubeseal, which asks no policy.
+    pub(crate) fn of_kubeseal() -> Result<Self> {
+        Self::of_sops(None)
+    }
+
     /// The same workbench, which logs what sops logs with `--verbose`. Key services come after it.
     pub(crate) fn logging(self) -> Self {
         let manner = Manner {

@@ -12,6 +12,7 @@ mod comments;
 mod compare;
 mod documents;
 mod keys;
+mod kubeseal;
 mod patterns;
 mod programs;
 mod publish;

@@ -117,7 +117,7 @@ impl Certificates {
             .get_or_insert_with(|| Pool::new(Settings::default(), Names::default()));
         let answer = bench
             .wait(source, pool.get(url))
-            .map_err(|fault| unusable(source, told(&fault)))?;
+            .map_err(|fault| unusable(source, fault_in_words(&fault)))?;
         if answer.status().as_u16() != 200 {
             return Err(unusable(
                 source,
@@ -128,7 +128,8 @@ impl Certificates {
     }
 }
 
-fn told(fault: &Fault) -> String {
+/// Why there is no answer.
+pub(crate) fn fault_in_words(fault: &Fault) -> String {
     match fault {
         Fault::NoConnection => "no connection in time".to_owned(),
         Fault::NoAnswer => "no answer in time".to_owned(),

@@ -19,5 +19,6 @@ mod publish;
 #[path = "../cli/scene.rs"]
 #[allow(dead_code, reason = "shared with suites that need other parts of it")]
 mod scene;
+mod sealed_secrets;
 mod sops_age;
 mod verbose;

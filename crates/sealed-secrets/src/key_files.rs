@@ -7,7 +7,7 @@ use rustls_pki_types::pem::{self, SectionKind};
 use crate::certificate::Certificate;
 use crate::error::KeyError;
 use crate::manifests::Manifests;
-use crate::sealing_key::{SealingKey, is_private};
+use crate::sealing_key::{SealingKey, is_locked, is_private};
 use crate::sealing_keys::SealingKeys;
 use crate::secret::Secret;
 
@@ -40,7 +40,11 @@ impl SealingKeys {
 fn of_pem(file: &SecretBytes) -> Result<Vec<SealingKey>, KeyError> {
     let (mut keys, mut certificates) = (Vec::new(), Vec::new());
     let mut rest = file.expose();
-    while let Some((kind, der)) = pem::from_buf(&mut rest).map_err(|_| KeyError::Pem)? {
+    let unread = |_| match is_locked(file.expose()) {
+        true => KeyError::Encrypted,
+        false => KeyError::Pem,
+    };
+    while let Some((kind, der)) = pem::from_buf(&mut rest).map_err(unread)? {
         let der = SecretBytes::new(der);
         if is_private(kind) {
             keys.push(SealingKey::from_section(kind, der.expose())?);

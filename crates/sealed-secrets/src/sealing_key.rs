@@ -32,9 +32,7 @@ impl SealingKey {
             Ok(PrivateKeyDer::Pkcs8(key)) => Self::from_pkcs8(key.secret_pkcs8_der()),
             Ok(PrivateKeyDer::Pkcs1(key)) => Self::from_pkcs8(&pkcs8(key.secret_pkcs1_der())),
             Ok(_) => Err(KeyError::NotRsa),
-            Err(rustls_pki_types::pem::Error::NoItemsFound) if is_locked(pem.expose()) => {
-                Err(KeyError::Encrypted)
-            }
+            Err(_) if is_locked(pem.expose()) => Err(KeyError::Encrypted),
             Err(rustls_pki_types::pem::Error::NoItemsFound) => Err(KeyError::None),
             Err(_) => Err(KeyError::Pem),
         }
@@ -128,9 +126,10 @@ impl std::fmt::Debug for SealingKey {
     }
 }
 
-/// Whether a PEM file has a key behind a passphrase.
-fn is_locked(pem: &[u8]) -> bool {
-    memchr::memmem::find(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----").is_some()
+/// Whether a PEM file has a key behind a passphrase, as PKCS#8 or in OpenSSL's older form.
+pub(crate) fn is_locked(pem: &[u8]) -> bool {
+    let has = |text: &[u8]| memchr::memmem::find(pem, text).is_some();
+    has(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || has(b"Proc-Type: 4,ENCRYPTED")
 }
 
 /// PKCS#8 around a PKCS#1 key (RFC 5958): version 0, rsaEncryption, the key.

@@ -1,10 +1,16 @@
 //! Files of manifests: documents beside each other, each kept as it is written.
 
 use document::{Child, Node, NodeId};
-use document::{Document, Edits, Error, Form, Format, Limits, Position, Scalar, Span, Value};
+use document::{Document, Edits, Error, Form, Format, Limits, Position, Scalar, Span, Style, Value};
 use secret::SecretBytes;
 
 use crate::error::ManifestError;
+
+/// What YAML 1.1 takes for booleans and YAML 1.2 for texts.
+const OLD_BOOLEANS: [&[u8]; 16] = [
+    b"y", b"Y", b"yes", b"Yes", b"YES", b"on", b"On", b"ON", b"n", b"N", b"no", b"No", b"NO", b"off", b"Off",
+    b"OFF",
+];
 
 /// A file with any number of documents: YAML parted by `---`, or JSON values behind each other.
 #[derive(Debug)]
@@ -303,14 +309,32 @@ impl<'m> Field<'m> {
         self.manifest.document.scalar(id).ok()
     }
 
-    /// Its text, if it is one.
+    /// Its text, if it is one. `yes`, `off` and their like without quotes are none: Kubernetes reads them as booleans.
     pub fn text(self) -> Option<std::borrow::Cow<'m, [u8]>> {
         match self.scalar()? {
+            Scalar::Str(_) if self.is_old_boolean() => None,
             Scalar::Str(text) => Some(text),
             // YAML of Kubernetes has no dates: they are texts.
             Scalar::Time(_) => self.spelling().map(Into::into),
             _ => None,
         }
+    }
+
+    /// Whether it is a boolean of YAML 1.1, which the YAML of Kubernetes still is, and not one of YAML 1.2.
+    fn is_old_boolean(self) -> bool {
+        let node = self.manifest.document.tree().node(self.resolved());
+        let is_plain = matches!(
+            node,
+            Node::Scalar {
+                style: Style::Plain,
+                tag: None,
+                ..
+            }
+        );
+        is_plain
+            && self
+                .spelling()
+                .is_some_and(|spelling| OLD_BOOLEANS.contains(&spelling))
     }
 
     /// How a scalar is spelled, without quotes.

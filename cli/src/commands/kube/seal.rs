@@ -1,5 +1,6 @@
 //! `seal kube seal`: Secrets become SealedSecrets.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -102,6 +103,7 @@ impl Seal {
         for path in files {
             jobs.push(self.job(bench, &mut certificates, path, output.as_ref())?);
         }
+        apart(&jobs)?;
         let mut results = Vec::new();
         for job in &jobs {
             bench.record(Action::Encrypt, &job.path)?;
@@ -249,6 +251,23 @@ impl Seal {
         };
         self.cluster.iter().map(cluster).collect()
     }
+}
+
+/// Refuses files whose results would have the same place.
+fn apart(jobs: &[Job]) -> Result<()> {
+    let mut taken = HashSet::new();
+    for job in jobs {
+        for path in job.destinations.iter().filter_map(|to| to.path.as_deref()) {
+            let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            if !taken.insert(place) {
+                let text = "the results of several files would fall on one another";
+                return Err(Error::new(Code::Conflict, text)
+                    .file(path)
+                    .hint("-o '{dir}/sealed-{file}' gives each a place of its own"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes a result to a place of its own; the folders on the way are made.

@@ -101,15 +101,21 @@ impl Output {
         if !rest.is_empty() {
             pieces.push(Piece::Text(rest.to_owned()));
         }
+        Ok(Self(pieces))
+    }
+
+    /// Whether every result stands below the folder that the pattern is relative to.
+    pub fn stays_below(&self) -> bool {
         let leaves = |text: &str| text.split('/').any(|part| part == "..");
-        let texts = pieces.iter().filter_map(|piece| match piece {
+        let mut texts = self.0.iter().filter_map(|piece| match piece {
             Piece::Text(text) => Some(text),
             _ => None,
         });
-        if text.starts_with('/') || texts.into_iter().any(|text| leaves(text)) {
-            return Err("must stay below the folder of the policy".to_owned());
-        }
-        Ok(Self(pieces))
+        !self.is_absolute() && !texts.any(|text| leaves(text))
+    }
+
+    fn is_absolute(&self) -> bool {
+        matches!(self.0.first(), Some(Piece::Text(text)) if text.starts_with('/'))
     }
 
     /// Whether it has a place for the cluster.
@@ -117,7 +123,8 @@ impl Output {
         self.0.contains(&Piece::Cluster)
     }
 
-    /// Where the result for `cluster` of the file at `source` stands; both relative to the configuration.
+    /// Where the result for `cluster` of the file at `source` stands; both relative to the same folder, unless one of them is
+    /// absolute.
     pub fn path(&self, source: &str, cluster: &str) -> String {
         let (dir, file) = source.rsplit_once('/').unwrap_or(("", source));
         let (stem, ext) = file.rsplit_once('.').unwrap_or((file, ""));
@@ -132,8 +139,10 @@ impl Output {
                 Piece::Ext => ext,
             });
         }
+        let of_source = self.0.first() == Some(&Piece::Dir) && source.starts_with('/');
+        let root = if self.is_absolute() || of_source { "/" } else { "" };
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        parts.join("/").trim_end_matches('.').to_owned()
+        format!("{root}{}", parts.join("/").trim_end_matches('.'))
     }
 
     /// Whether the file at `path` can be a result for `cluster`.
@@ -223,7 +232,13 @@ fn rule(
         return Err(at(place, "a rule for SealedSecrets names no cluster"));
     }
     let output = match &raw.output {
-        Some(text) => Some(Output::parse(&text.value).map_err(|why| at(text.referenced, why))?),
+        Some(text) => {
+            let output = Output::parse(&text.value).map_err(|why| at(text.referenced, why))?;
+            if !output.stays_below() {
+                return Err(at(text.referenced, "must stay below the folder of the policy"));
+            }
+            Some(output)
+        }
         None => (clusters.len() > 1).then(Output::beside),
     };
     if clusters.len() > 1 && output.as_ref().is_some_and(|output| !output.has_cluster()) {
@@ -287,15 +302,19 @@ mod tests {
             assert!(Output::beside().can_be(path, "eu"), "{path}");
         }
         assert!(!Output::beside().can_be("db.yaml", "eu"));
-        for wrong in [
-            "{cluster",
-            "{name}",
-            "/abs/{cluster}",
-            "../{cluster}",
-            "a/../{cluster}",
-        ] {
+        for wrong in ["{cluster", "{name}"] {
             Output::parse(wrong).expect_err(wrong);
         }
+        for outside in ["/abs/{cluster}", "../{cluster}", "a/../{cluster}"] {
+            assert!(!output(outside).stays_below(), "{outside}");
+        }
+        assert!(overlay.stays_below());
+        assert_eq!(
+            output("/abs/{cluster}/{file}").path("a/x.yaml", "eu"),
+            "/abs/eu/x.yaml"
+        );
+        assert_eq!(output("{dir}/{stem}.out").path("/abs/x.yaml", "eu"), "/abs/x.out");
+        assert_eq!(output("../{file}").path("/abs/x.yaml", "eu"), "../x.yaml");
     }
 
     #[test]

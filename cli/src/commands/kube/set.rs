@@ -67,7 +67,7 @@ impl Set {
             Some(self.value(bench)?)
         };
         let mut changed = Vec::new();
-        for path in &self.files {
+        for path in in_order(&self.files) {
             bench.record(Action::Encrypt, path)?;
             let (target, source) = Target::open(path, bench.global.max_size)?;
             let certificate = match (&named, &value) {
@@ -127,6 +127,21 @@ impl Set {
         let changes = for_one(&sealed, &sealed_secrets(path, &manifests)?, change);
         rewrite(bench, path, source, changes)
     }
+}
+
+/// The files that are there under whatever names, each once and always in the same order: all of them are locked until all
+/// are sealed, so two runs with the same files must not wait for each other.
+fn in_order(files: &[PathBuf]) -> Vec<&PathBuf> {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |path: &PathBuf| {
+        std::fs::metadata(path)
+            .ok()
+            .map(|found| (found.dev(), found.ino()))
+    };
+    let mut files: Vec<_> = files.iter().map(|path| (place(path), path)).collect();
+    files.sort_by_key(|(place, _)| *place);
+    files.dedup_by(|one, other| one.0.is_some() && one.0 == other.0);
+    files.into_iter().map(|(_, path)| path).collect()
 }
 
 /// The certificate of the cluster that a file belongs to.

@@ -240,7 +240,12 @@ fn values(bench: &Workbench, path: &Path, text: SecretBytes) -> Result<Values> {
     let manifests = parse(bench, Path::new("secret.yaml"), text)?;
     let mut found = Values::new();
     let Some(root) = manifests.iter().next().and_then(sealed_secrets::Manifest::root) else {
-        return Ok(found);
+        return Err(Error::new(
+            Code::NeedsDocument,
+            "the editor left nothing; no item was taken away",
+        )
+        .file(path)
+        .hint("`stringData: {}` takes all items away"));
     };
     for (part, field) in root.entries() {
         if part != "data" && part != "stringData" {

@@ -7,6 +7,7 @@ mod exact;
 mod examples;
 mod explain;
 mod init;
+mod kube;
 mod leaks;
 mod memory;
 mod publish;

@@ -203,9 +203,15 @@ impl Shared {
             return Ok(());
         };
         if first.method != "CONNECT" {
-            let first = whole(first, &mut plain)?;
-            let mut stream = stream;
-            return self.answer(first, &mut stream).map(drop);
+            let (mut stream, mut next) = (stream, Some(first));
+            // Whoever closes a connection without a word resets the request that is on its way.
+            while let Some(asked) = next {
+                if !self.answer(whole(asked, &mut plain)?, &mut stream)? {
+                    break;
+                }
+                next = head(&mut plain)?;
+            }
+            return Ok(());
         }
         let host = first
             .path

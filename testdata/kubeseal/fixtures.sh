@@ -108,7 +108,7 @@ metadata:
     z: "true"
   annotations:
     kubectl.kubernetes.io/last-applied-configuration: '{"x":1}'
-    kubecfg.ksonnet.io/last-applied-configuration: y
+    kubecfg.ksonnet.io/last-applied-configuration: copy
     note: "line one\nline two <&>"
   ownerReferences:
   - apiVersion: v1

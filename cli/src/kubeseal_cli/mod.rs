@@ -103,7 +103,11 @@ impl Session {
             }
         }
         let Some(place) = given.filled("cert") else {
-            return Err(needs_cluster("sealing without --cert"));
+            let what = match given.on("fetch-cert") {
+                true => "--fetch-cert without --cert",
+                false => "sealing without --cert",
+            };
+            return Err(needs_cluster(what));
         };
         let pem = certificate::fetch(&self.bench, place)?;
         if given.on("fetch-cert") {
@@ -121,8 +125,8 @@ impl Session {
     fn check_input(&self) -> Result<()> {
         let given = &self.given;
         if let Some(path) = given.filled("secret-file") {
-            let opened = std::fs::File::open(path);
-            return opened
+            // Not opened: what a pipe holds can be read once only.
+            return std::fs::metadata(path)
                 .map(drop)
                 .map_err(|cause| refuse("Could not read file specified with --secret-file").cause(&cause));
         }

@@ -1,5 +1,7 @@
 //! The metadata of Kubernetes objects, as far as it matters here.
 
+use std::collections::HashSet;
+
 use document::Scalar;
 
 use crate::error::ManifestError;
@@ -30,13 +32,20 @@ impl Metadata {
     /// Reads the `metadata` of an object.
     ///
     /// # Errors
-    /// When a field has another type than the API server takes.
+    /// When a field has another type than the API server takes, or stands twice.
     pub fn read(object: Field<'_>) -> Result<Self, ManifestError> {
         let Some(field) = object.get("metadata").filter(|field| !field.is_null()) else {
             return Ok(Self::default());
         };
         if !field.is_map() {
             return Err(field.error("metadata", "must be a map"));
+        }
+        for way in [
+            &["metadata"][..],
+            &["metadata", "labels"],
+            &["metadata", "annotations"],
+        ] {
+            once_each(object, way)?;
         }
         Ok(Self {
             name: text(field, "name")?,
@@ -78,6 +87,21 @@ impl Metadata {
             .retain(|(name, _)| !LAST_APPLIED.contains(&name.as_str()));
         self
     }
+}
+
+/// Refuses a key that stands twice in the map that `way` leads to: readers differ on which of the two counts.
+pub(crate) fn once_each(object: Field<'_>, way: &[&str]) -> Result<(), ManifestError> {
+    let Some(map) = object.at(way) else {
+        return Ok(());
+    };
+    let mut seen = HashSet::new();
+    for (key, field) in map.entries() {
+        if !seen.insert(key.clone()) {
+            let path = [way, &[&*key]].concat().join(".");
+            return Err(field.error(&path, "stands twice: which of the two is meant?"));
+        }
+    }
+    Ok(())
 }
 
 /// The text under `name`; empty where there is none.

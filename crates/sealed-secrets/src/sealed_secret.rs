@@ -73,12 +73,15 @@ impl<'m> SealedSecret<'m> {
     /// Reads an object for which [`Self::is`] says yes.
     ///
     /// # Errors
-    /// When a field has another type than the API server takes.
+    /// When a field has another type than the API server takes, or stands twice.
     pub fn read(object: Object<'m>) -> Result<Self, ManifestError> {
         let field = object.field;
         let Some(spec) = field.get("spec").filter(|spec| spec.is_map()) else {
             return Err(field.error("spec", "is missing"));
         };
+        for way in [&[][..], &["spec"], &["spec", "template"]] {
+            metadata::once_each(field, way)?;
+        }
         let metadata = Metadata::read(field)?;
         let not_null = |field: &Field<'m>| !field.is_null();
         Ok(Self {
@@ -138,6 +141,7 @@ impl<'m> SealedSecret<'m> {
         if let Some(whole) = self.whole {
             return self.unseal_whole(whole, keys);
         }
+        metadata::once_each(self.object.field, &["spec", "encryptedData"])?;
         let mut secret = self.template_only()?;
         let mut unopened = Vec::new();
         for (item, opened) in self.items.iter().zip(self.open(keys, &[])) {

@@ -1,6 +1,6 @@
 //! Secrets as manifests: what is sealed, and what comes out again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use ::secret::SecretBytes;
 use base64::Engine as _;
@@ -33,8 +33,8 @@ impl Secret {
     /// When a field has another type than the API server takes, a key stands twice in one map, or a value under `data` is
     /// not base64.
     pub fn read(object: Field<'_>) -> Result<Self, ManifestError> {
-        for way in MAPS {
-            once_each(object, way)?;
+        for way in [&[][..], &["data"], &["stringData"]] {
+            metadata::once_each(object, way)?;
         }
         let mut values = Values::default();
         for (key, field) in map(object, "data")? {
@@ -155,31 +155,6 @@ impl Values {
             }
         }
     }
-}
-
-/// The maps of a Secret that are read.
-const MAPS: [&[&str]; 6] = [
-    &[],
-    &["metadata"],
-    &["metadata", "labels"],
-    &["metadata", "annotations"],
-    &["data"],
-    &["stringData"],
-];
-
-/// Refuses a key that stands twice: readers differ on which of the two counts.
-fn once_each(object: Field<'_>, way: &[&str]) -> Result<(), ManifestError> {
-    let Some(map) = object.at(way) else {
-        return Ok(());
-    };
-    let mut seen = HashSet::new();
-    for (key, field) in map.entries() {
-        if !seen.insert(key.clone()) {
-            let path = [way, &[&*key]].concat().join(".");
-            return Err(field.error(&path, "stands twice: which of the two is meant?"));
-        }
-    }
-    Ok(())
 }
 
 /// A value with the path that it stands at.

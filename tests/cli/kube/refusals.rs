@@ -445,6 +445,12 @@ fn sealed_secrets_that_cannot_be_opened_or_changed(/* CR-14 */) -> Result {
     }
     kube.scene.write("two.yaml", format!("{sealed}---\n{sealed}"))?;
     kube.scene.write("value", CANARY)?;
+    let twice = sealed.replace("    user:", "    password:");
+    kube.scene.write("twice.yaml", twice)?;
+    kube.scene.write(
+        "scopes.yaml",
+        sealed.replace("  annotations:\n", "  annotations: {a: b}\n  annotations:\n"),
+    )?;
     let unseal = |file| ["unseal", "--key", "old.key", file];
     let set = |item, file| ["set", item, "--cert", "old.crt", "--value-file", "value", file];
     let reseal = |file| ["reseal", "--key", "old.key", "--cert", "new.crt", file];
@@ -454,6 +460,12 @@ fn sealed_secrets_that_cannot_be_opened_or_changed(/* CR-14 */) -> Result {
         refusal(&unseal("number.yaml"), 2, "must be a text"),
         refusal(&unseal("list.yaml"), 2, "must be a map"),
         refusal(&unseal("cut.yaml"), 25, "cut off"),
+        refusal(
+            &unseal("twice.yaml"),
+            2,
+            "spec.encryptedData.password: stands twice",
+        ),
+        refusal(&unseal("scopes.yaml"), 2, "metadata.annotations: stands twice"),
         refusal(&unseal("null.yaml"), 25, "too short"),
         refusal(&unseal("whole.yaml"), 25, "spec.data"),
         refusal(&unseal("both.yaml"), 2, "only one of them can be"),

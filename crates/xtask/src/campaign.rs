@@ -57,8 +57,8 @@ const CAMPAIGNS: [Campaign; 7] = [
     },
     Campaign {
         name: "timing",
-        what: "10,000,000 timings of each operation on secrets, fixed inputs against random ones",
-        work: Work::Tests("--release --package sops --test timing"),
+        what: "10,000,000 timings of each operation on secrets, 1,000,000 of each malformed item, against random ones",
+        work: Work::Tests("--release --package sops --package sealed-secrets --test timing"),
     },
 ];
 

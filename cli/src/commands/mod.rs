@@ -109,6 +109,9 @@ pub(crate) enum Command {
     /// The command line of sops: `seal sops --help`
     #[command(name = "sops", disable_help_flag = true)]
     Sops,
+    /// The command line of kubeseal: `seal kubeseal --help`
+    #[command(name = "kubeseal", disable_help_flag = true)]
+    Kubeseal,
 }
 
 impl Command {
@@ -122,7 +125,8 @@ impl Command {
             Self::Kube(kube) => kube.is_recorded(),
             // `explain` tells what it can without opening anything; sops asks for itself.
             Self::Check(_) | Self::Explain(_) | Self::FileStatus(_) | Self::Init(_) | Self::Keys(_) => false,
-            Self::Agent(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) | Self::Sops => false,
+            Self::Agent(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Sops | Self::Kubeseal => false,
         }
     }
 }
@@ -268,6 +272,7 @@ pub(crate) fn run(mut global: Global, command: Command) -> Result<ExitCode> {
         Command::Man(man) => man.run(cli()),
         // Its words are not ours: `main` hands them on before they are read here.
         Command::Sops => Ok(crate::sops_cli::run(&[])),
+        Command::Kubeseal => Ok(crate::kubeseal_cli::run(&[])),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `seal kube set`: one item of SealedSecrets, without any private key.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -78,10 +79,14 @@ impl Set {
             let text = self.change(bench, path, source, value.as_ref(), certificate.as_deref())?;
             changed.push((path, target, text));
         }
+        let mut sealed = HashSet::new();
         for (path, target, text) in changed {
             for warning in target.replace(text.expose())? {
                 bench.ui.warn(Some(path), &warning);
             }
+            sealed.insert(path);
+        }
+        for path in self.files.iter().filter(|path| sealed.remove(path)) {
             bench.ui.report("sealed", path, None)?;
         }
         Ok(ExitCode::SUCCESS)

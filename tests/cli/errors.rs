@@ -289,15 +289,80 @@ fn publishing() -> Result<Vec<Case>> {
     ])
 }
 
+/// A Secret for SealedSecrets, and the certificate and keys of a cluster beside it.
+fn kubernetes(title: &'static str, secret: &str) -> Result<Case> {
+    let key = |name: &str| -> std::io::Result<String> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/sealed-secrets/keys/");
+        std::fs::read_to_string(format!("{folder}{name}"))
+    };
+    Case::new(title)?
+        .file("secret.yaml", secret)?
+        .file("eu.pem", &key("rsa-2048.crt")?)?
+        .file("old.pem", &key("expired.crt")?)?
+        .file("keys.pem", &key("rsa-2048.key")?)?
+        .file("other.pem", &key("rsa-4096.key")?)
+}
+
+fn sealed_secrets() -> Result<Vec<Case>> {
+    const SECRET: &str =
+        "kind: Secret\nmetadata:\n  name: db\n  namespace: prod\nstringData:\n  password: hunter2\n";
+    const SEAL: [&str; 5] = ["kube", "seal", "--cert", "eu.pem", "secret.yaml"];
+    let sealed = |title| -> Result<Case> {
+        let case = kubernetes(title, SECRET)?;
+        let text = String::from_utf8(case.scene.must(&SEAL)?)?;
+        case.file("sealed.yaml", &text)
+    };
+    let renamed = |title| -> Result<Case> {
+        let case = sealed(title)?;
+        let text = String::from_utf8(case.scene.read("sealed.yaml")?)?;
+        case.file("sealed.yaml", &text.replacen("name: db", "name: shop", 1))
+    };
+    let of = |title, from: &str, to: &str| kubernetes(title, &SECRET.replace(from, to))?.run(&SEAL);
+    Ok(vec![
+        kubernetes("Nobody says for which cluster", SECRET)?.run(&["kube", "seal", "secret.yaml"])?,
+        kubernetes("An old certificate", SECRET)?.run(&["kube", "seal", "--cert", "old.pem", "secret.yaml"])?,
+        kubernetes("A key in the place of a certificate", SECRET)?.run(&[
+            "kube", "seal", "--cert", "keys.pem", "secret.yaml",
+        ])?,
+        kubernetes("Another certificate than is pinned", SECRET)?.run(&[
+            "kube",
+            "seal",
+            "--cert",
+            "eu.pem",
+            "--fingerprint",
+            &"0".repeat(64),
+            "secret.yaml",
+        ])?,
+        of("A Secret without a namespace", "  namespace: prod\n", "")?,
+        of("A number in the place of a text", "hunter2", "5432")?,
+        of("What is not encoded, under data", "stringData", "data")?,
+        of("Something else than a Secret", "kind: Secret", "kind: Secrets")?,
+        sealed("The keys of another cluster")?.run(&["kube", "unseal", "--key", "other.pem", "sealed.yaml"])?,
+        renamed("A SealedSecret that was renamed")?
+            .run(&["kube", "unseal", "--key", "keys.pem", "sealed.yaml"])?
+            .run(&["kube", "verify", "--key", "keys.pem", "sealed.yaml"])?,
+        kubernetes("A value in the clear in a SealedSecret", SECRET)?
+            .file(
+                "sealed.yaml",
+                "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: db, namespace: prod}\nspec:\n  encryptedData:\n    password: hunter2\n",
+            )?
+            .run(&["kube", "verify", "sealed.yaml"])?,
+    ])
+}
+
 #[test]
 fn errors_say_what_is_there_what_is_wanted_and_what_to_do() -> Result {
     let mut text = String::from(
         "What seal says when something is wrong. Each case begins with a policy that wants app.yaml sealed for one key, which is at hand.\n\n",
     );
-    for case in [keys_and_rules()?, damage()?, misuse()?, publishing()?]
-        .into_iter()
-        .flatten()
-    {
+    let groups = [
+        keys_and_rules()?,
+        damage()?,
+        misuse()?,
+        publishing()?,
+        sealed_secrets()?,
+    ];
+    for case in groups.into_iter().flatten() {
         text.push_str(&case.text());
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.txt");

@@ -13,6 +13,7 @@ mod layout;
 mod meaning;
 mod metadata;
 mod path;
+mod sealed_secrets;
 
 use document::Format;
 
@@ -20,7 +21,7 @@ use document::Format;
 type Property = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Property); 9] = [
+pub const TARGETS: [(&str, Property); 12] = [
     ("yaml", yaml),
     ("json", json),
     ("dotenv", dotenv),
@@ -30,6 +31,9 @@ pub const TARGETS: [(&str, Property); 9] = [
     ("layout", layout),
     ("config", config),
     ("path", path),
+    ("sealed_item", sealed_item),
+    ("sealed_secret", sealed_secret),
+    ("certificate", certificate),
 ];
 
 /// A YAML document.
@@ -76,4 +80,19 @@ pub fn config(data: &[u8]) {
 /// A line with a path, and a document that it is applied to.
 pub fn path(data: &[u8]) {
     path::check(data);
+}
+
+/// The text or the bytes of a sealed item.
+pub fn sealed_item(data: &[u8]) {
+    sealed_secrets::item(data);
+}
+
+/// A file of Secrets and SealedSecrets.
+pub fn sealed_secret(data: &[u8]) {
+    sealed_secrets::manifests(data);
+}
+
+/// A file with a certificate or a sealing key.
+pub fn certificate(data: &[u8]) {
+    sealed_secrets::read_certificate(data);
 }

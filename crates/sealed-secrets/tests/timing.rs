@@ -28,6 +28,9 @@ const HASH: usize = 32;
 /// Different blocks of each class: one block alone could be slow by chance.
 const POOL: usize = 16;
 
+/// An item, and whether the first byte of its block is right.
+type Sample = (Item, bool);
+
 /// What is wrong with a block.
 #[derive(Clone, Copy, Debug)]
 enum Wrong {
@@ -95,8 +98,8 @@ fn block(wrong: Wrong, random: &mut Random) -> Vec<u8> {
     block
 }
 
-/// Items whose session key is wrapped in such a block, and whether the first byte of it is right.
-fn pool(wrong: Wrong, random: &mut Random) -> Vec<(Item, bool)> {
+/// Items whose session key is wrapped in such a block.
+fn pool(wrong: Wrong, random: &mut Random) -> Vec<Sample> {
     let private: rsa::RsaPrivateKey = rsa::pkcs1::DecodeRsaPrivateKey::from_pkcs1_pem(KEY).expect("a key");
     let item = |_| {
         let block = block(wrong, random);
@@ -123,8 +126,8 @@ fn samples() -> std::result::Result<usize, String> {
 fn differs(
     what: &str,
     samples: usize,
-    (fixed, others): (&[(Item, bool)], &[(Item, bool)]),
-    operation: impl Fn(&(Item, bool)) -> bool + Copy,
+    (fixed, others): (&[Sample], &[Sample]),
+    operation: impl Fn(&Sample) -> bool + Copy,
 ) -> std::io::Result<bool> {
     let make = |class: Class, random: &mut Random| {
         let pool = match class {
@@ -150,9 +153,9 @@ fn what_is_wrong_with_a_session_key_takes_the_same_time_and_says_the_same() -> R
     let key = SealingKey::parse(&SecretBytes::copy_from(KEY.as_bytes()))?;
     let mut random = Random::new(11);
     let others = pool(Wrong::Random, &mut random);
-    let open = |(item, _): &(Item, bool)| key.open(black_box(item), LABEL).is_ok();
+    let open = |(item, _): &Sample| key.open(black_box(item), LABEL).is_ok();
     // What an early look at the first byte would save: some microseconds of two hundred.
-    let early = |(item, goes_on): &(Item, bool)| {
+    let early = |(item, goes_on): &Sample| {
         let opened = key.open(black_box(item), LABEL).is_ok();
         if *goes_on {
             black_box(Sha256::digest([0_u8; 16_384]));

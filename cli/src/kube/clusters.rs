@@ -1,6 +1,6 @@
 //! Which clusters a file of Secrets is for, and which cluster a file of SealedSecrets belongs to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -76,7 +76,16 @@ pub(crate) fn cluster_of(bench: &Workbench, path: &Path) -> Result<Option<(Rc<Po
         return Ok(None);
     };
     let tested = policy.tested(path)?;
-    let cluster = policy.config.seal.cluster_of(&tested).cloned();
+    let clusters = policy.config.seal.clusters_of(&tested);
+    if let [first, _, ..] = &clusters[..] {
+        let names: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        let text = format!("can belong to several clusters: {}", names.join(", "));
+        return Err(Error::new(Code::Conflict, text).file(path).hint(format!(
+            "give one of them a path_regex in seal.clusters that matches the file, {} for one",
+            first.name
+        )));
+    }
+    let cluster = clusters.first().map(|cluster| (*cluster).clone());
     Ok(cluster.map(|cluster| (policy, cluster)))
 }
 
@@ -103,6 +112,30 @@ pub(crate) fn expect_one_cluster<'p>(
     Err(Error::new(Code::Conflict, text).hint(
         "leave --cert out: each file gets the certificate of its cluster; or name the files of one cluster",
     ))
+}
+
+/// Refuses results that would have one place, or that of a source; of each the source is named before it.
+///
+/// # Errors
+/// Code 8.
+pub(crate) fn apart<'p>(results: impl Iterator<Item = (&'p Path, &'p Path)> + Clone) -> Result<()> {
+    let place = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let sources: HashSet<PathBuf> = results.clone().map(|(source, _)| place(source)).collect();
+    let mut taken = HashSet::new();
+    for (_, path) in results {
+        let place = place(path);
+        let why = if sources.contains(&place) {
+            "a result would fall on the Secrets that it is made of"
+        } else if !taken.insert(place) {
+            "the results of several files would fall on one another"
+        } else {
+            continue;
+        };
+        return Err(Error::new(Code::Conflict, why)
+            .file(path)
+            .hint("an output such as '{dir}/{stem}.sealed.{ext}' gives each a place of its own"));
+    }
+    Ok(())
 }
 
 /// The path as a person in the current folder would write it.

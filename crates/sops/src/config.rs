@@ -18,7 +18,7 @@ mod rule;
 
 use crate::re2::{self, Pattern, PatternError};
 use crate::{MasterKey, Rules};
-pub use clusters::{Cluster, Output, SealedSecretRule};
+pub use clusters::{Cluster, Output, SealedSecretRule, Source};
 
 /// A loaded configuration.
 #[derive(Clone, Debug, Default)]
@@ -135,24 +135,32 @@ impl SealPolicy {
         self.clusters.iter().find(|cluster| cluster.name == name)
     }
 
-    /// The cluster for which the SealedSecrets in a file are sealed: the one whose `path_regex` matches, the one of a
-    /// rule's output that the path can be, or of a rule that seals this file in place.
-    pub fn cluster_of(&self, path: &str) -> Option<&Cluster> {
+    /// The clusters for which the SealedSecrets in a file can be sealed: those whose `path_regex` matches; else those that a
+    /// rule whose source the file can come from, or that seals it in place, seals for. More than one is for a person to
+    /// decide.
+    pub fn clusters_of(&self, path: &str) -> Vec<&Cluster> {
         let own = |cluster: &&Cluster| {
             let pattern = cluster.path_regex.as_ref();
             pattern.is_some_and(|pattern| pattern.is_match(path))
         };
-        let made = || {
-            self.sealed_secrets.iter().find_map(|rule| {
-                let clusters = rule.clusters.iter();
-                let name = match &rule.output {
-                    Some(output) => clusters.clone().find(|name| output.can_be(path, name)),
-                    None => clusters.clone().next().filter(|_| rule.path_regex.is_match(path)),
-                };
-                self.cluster(name?)
-            })
+        let named: Vec<&Cluster> = self.clusters.iter().filter(own).collect();
+        if !named.is_empty() {
+            return named;
+        }
+        let made_by = |rule: &SealedSecretRule, name: &str| match &rule.output {
+            None => rule.path_regex.is_match(path),
+            Some(output) => match output.source_of(path, name) {
+                Source::None => false,
+                Source::At(source) => rule.path_regex.is_match(&source),
+                Source::Somewhere => true,
+            },
         };
-        self.clusters.iter().find(own).or_else(made)
+        let is_made = |cluster: &&Cluster| {
+            self.sealed_secrets
+                .iter()
+                .any(|rule| rule.clusters.contains(&cluster.name) && made_by(rule, &cluster.name))
+        };
+        self.clusters.iter().filter(is_made).collect()
     }
 }
 

@@ -36,8 +36,8 @@ pub struct SealedSecretRule {
     pub scope: Option<String>,
     /// The namespace of Secrets that name none.
     pub namespace: Option<String>,
-    /// Line of the entry, from 1.
-    pub line: u64,
+    /// Which entry it is, from 0.
+    pub number: usize,
 }
 
 /// A path with places for what changes: `{cluster}`, and of the source `{dir}`, `{file}`, `{stem}` and `{ext}`.
@@ -145,10 +145,10 @@ impl Output {
         format!("{root}{}", parts.join("/").trim_end_matches('.'))
     }
 
-    /// Whether the file at `path` can be a result for `cluster`.
-    pub fn can_be(&self, path: &str, cluster: &str) -> bool {
+    /// What the file at `path` would be made of, if it is a result for `cluster`.
+    pub fn source_of(&self, path: &str, cluster: &str) -> Source {
         let mut pattern = String::from("^");
-        let mut behind_dir = false;
+        let (mut behind_dir, mut named) = (false, Vec::new());
         for piece in &self.0 {
             // A source beside the policy has no folder, and its slash falls away.
             let text = match piece {
@@ -157,17 +157,49 @@ impl Output {
                 _ => "",
             };
             behind_dir = *piece == Piece::Dir;
-            let _ = match piece {
-                Piece::Text(_) => write!(pattern, "{}", regex::escape(text)),
-                Piece::Cluster => write!(pattern, "{}", regex::escape(cluster)),
-                Piece::Dir => write!(pattern, "(?:.*/)?"),
-                Piece::File | Piece::Stem => write!(pattern, "[^/]+"),
-                Piece::Ext => write!(pattern, "[^/.]*"),
+            let (name, what) = match piece {
+                Piece::Text(_) => (None, regex::escape(text)),
+                Piece::Cluster => (None, regex::escape(cluster)),
+                Piece::Dir => (Some("dir"), "(?:.*/)?".to_owned()),
+                Piece::File => (Some("file"), "[^/]+".to_owned()),
+                Piece::Stem => (Some("stem"), "[^/]+".to_owned()),
+                Piece::Ext => (Some("ext"), "[^/.]*".to_owned()),
+            };
+            let _ = match name.filter(|name| !named.contains(name)) {
+                Some(name) => {
+                    named.push(name);
+                    write!(pattern, "(?P<{name}>{what})")
+                }
+                None => write!(pattern, "{what}"),
             };
         }
         pattern.push('$');
-        PathPattern::new(&pattern).is_ok_and(|pattern| pattern.is_match(path))
+        let found = regex::Regex::new(&pattern).ok();
+        let Some(found) = found.as_ref().and_then(|pattern| pattern.captures(path)) else {
+            return Source::None;
+        };
+        let part = |name| found.name(name).map(|part| part.as_str());
+        let file = match (part("file"), part("stem"), part("ext")) {
+            (Some(file), ..) => Some(file.to_owned()),
+            (None, Some(stem), Some(ext)) => Some(format!("{stem}.{ext}")),
+            _ => None,
+        };
+        match (part("dir"), file) {
+            (Some(dir), Some(file)) => Source::At(format!("{dir}{file}")),
+            _ => Source::Somewhere,
+        }
     }
+}
+
+/// What a result was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It is no result of this kind.
+    None,
+    /// The file at this path.
+    At(String),
+    /// A file whose path the result does not tell.
+    Somewhere,
 }
 
 pub(super) fn clusters(raw: Vec<Option<Spanned<RawCluster>>>) -> Result<Vec<Cluster>, ConfigError> {
@@ -206,11 +238,14 @@ pub(super) fn rules(
     raw: Vec<Option<Spanned<RawSealedSecretRule>>>,
     known_clusters: &[Cluster],
 ) -> Result<Vec<SealedSecretRule>, ConfigError> {
-    let rules = raw.into_iter().flatten();
-    rules.map(|raw| rule(raw, known_clusters)).collect()
+    let rules = raw.into_iter().flatten().enumerate();
+    rules
+        .map(|(number, raw)| rule(number, raw, known_clusters))
+        .collect()
 }
 
 fn rule(
+    number: usize,
     raw: Spanned<RawSealedSecretRule>,
     known_clusters: &[Cluster],
 ) -> Result<SealedSecretRule, ConfigError> {
@@ -264,7 +299,7 @@ fn rule(
             .namespace
             .map(|text| text.value)
             .filter(|text| !text.is_empty()),
-        line: place.line(),
+        number,
     })
 }
 
@@ -291,17 +326,21 @@ mod tests {
         );
         assert_eq!(overlay.path("db.yaml", "eu"), "clusters/eu/db.yaml");
         for path in ["clusters/eu/db.yaml", "clusters/eu/a/b/db.yaml"] {
-            assert!(
-                overlay.can_be(path, "eu") && !overlay.can_be(path, "us"),
-                "{path}"
-            );
+            assert_eq!(overlay.source_of(path, "us"), Source::None);
+            let source = path.trim_start_matches("clusters/eu/");
+            assert_eq!(overlay.source_of(path, "eu"), Source::At(source.to_owned()));
         }
         assert_eq!(Output::beside().path("a/db.enc.yaml", "eu"), "a/db.enc.eu.yaml");
         assert_eq!(Output::beside().path("db", "eu"), "db.eu");
         for path in ["db.eu.yaml", "x/db.eu.yaml"] {
-            assert!(Output::beside().can_be(path, "eu"), "{path}");
+            let source = path.replace(".eu", "");
+            assert_eq!(Output::beside().source_of(path, "eu"), Source::At(source));
         }
-        assert!(!Output::beside().can_be("db.yaml", "eu"));
+        assert_eq!(Output::beside().source_of("db.yaml", "eu"), Source::None);
+        assert_eq!(
+            output("x/{cluster}.yaml").source_of("x/eu.yaml", "eu"),
+            Source::Somewhere
+        );
         for wrong in ["{cluster", "{name}"] {
             Output::parse(wrong).expect_err(wrong);
         }
@@ -351,7 +390,20 @@ mod tests {
         assert_eq!(rule.clusters, ["eu", "us"]);
         assert_eq!(rule.output, Some(Output::beside()));
         assert!(config.seal.rule_for_secret("a/x.yaml").is_some());
-        let found = |path: &str| config.seal.cluster_of(path).map(|cluster| cluster.name.as_str());
-        assert_eq!((found("a/x.us.yaml"), found("a/x.yaml")), (Some("us"), None));
+        let names = |config: &Config, path: &str| -> Vec<String> {
+            let clusters = config.seal.clusters_of(path);
+            clusters.iter().map(|cluster| cluster.name.clone()).collect()
+        };
+        assert_eq!(names(&config, "a/x.us.yaml"), ["us"]);
+        assert!(names(&config, "a/x.yaml").is_empty());
+        // The same output of two rules: what it was made of tells them apart. Else all that it can be are told.
+        let rules = "  sealed_secrets:\n  - {path_regex: ^a/, clusters: [eu], output: '{dir}/{stem}.sealed.{ext}'}\n  \
+                     - {path_regex: ^b/, clusters: [us], output: '{dir}/{stem}.sealed.{ext}'}\n";
+        let config = Config::parse(format!("{clusters}{rules}").as_bytes()).expect("a configuration");
+        assert_eq!(names(&config, "b/x.sealed.yaml"), ["us"]);
+        let clusters = clusters.replace("name: us", "name: x.eu");
+        let rules = "  sealed_secrets:\n  - {path_regex: ., clusters: [eu, x.eu]}\n";
+        let config = Config::parse(format!("{clusters}{rules}").as_bytes()).expect("a configuration");
+        assert_eq!(names(&config, "db.x.eu.yaml"), ["eu", "x.eu"]);
     }
 }

@@ -9,7 +9,7 @@ mod rewrite;
 mod sealing;
 
 pub(crate) use certificates::{Certificates, fault_in_words, now};
-pub(crate) use clusters::{Destination, cluster_of, destinations, expect_one_cluster, rule_of, shown};
+pub(crate) use clusters::{Destination, apart, cluster_of, destinations, expect_one_cluster, rule_of, shown};
 pub(crate) use diagnosis::{Known, unopened};
 pub(crate) use files::{format_of, manifest_error, one_sealed_secret, parse, read_keys, sealed_secrets};
 pub(crate) use rewrite::{Rewrite, rewrite};

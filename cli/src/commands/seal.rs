@@ -21,7 +21,7 @@ use crate::args::InputFormat;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Target};
 use crate::git::Repository;
-use crate::kube::{cluster_of, rule_of};
+use crate::kube::{parse, rule_of, sealed_secrets};
 use crate::walk::{Found, Walk, is_document};
 use crate::workbench::{SealedFile, Workbench};
 use secrets::{Sealed, Secrets};
@@ -54,7 +54,6 @@ enum Outcome {
 impl From<Sealed> for Outcome {
     fn from(sealed: Sealed) -> Self {
         match sealed {
-            Sealed::NotOurs => Self::NotOurs,
             Sealed::InOrder => Self::InOrder,
             Sealed::InPlace => Self::Sealed("as SealedSecrets".into()),
             Sealed::To(1) => Self::Sealed("to 1 cluster".into()),
@@ -137,8 +136,8 @@ impl Seal {
         let path = found.path.as_path();
         let format = self.input.of(path);
         let source = files::read_to_change(path, bench.global.max_size)?;
-        if !found.explicit && is_result(bench, path, source.expose())? {
-            return Ok(Outcome::NotOurs);
+        if holds_sealed_secrets(bench, path, source.expose()) {
+            return Ok(Outcome::InOrder);
         }
         if super::looks_sealed(format, source.expose())
             && let Some(file) = bench.read_sealed(path, format, source)?
@@ -415,9 +414,11 @@ fn has_rules(bench: &Workbench, paths: &[PathBuf], files: &[Found]) -> bool {
     paths.iter().any(|path| rules(&path.join("file"))) || files.iter().any(|found| rules(&found.path))
 }
 
-/// Whether a file holds SealedSecrets of a cluster that the policy knows: sealed already, in another way.
-fn is_result(bench: &Workbench, path: &Path, source: &[u8]) -> Result<bool> {
-    Ok(memchr::memmem::find(source, b"kind: SealedSecret").is_some() && cluster_of(bench, path)?.is_some())
+/// Whether a file holds SealedSecrets: sealed already, in another way, and nothing that a cluster reads in SOPS' way.
+fn holds_sealed_secrets(bench: &Workbench, path: &Path, source: &[u8]) -> bool {
+    memchr::memmem::find(source, b"SealedSecret").is_some()
+        && parse(bench, path, SecretBytes::copy_from(source))
+            .is_ok_and(|manifests| sealed_secrets(path, &manifests).is_ok_and(|found| !found.is_empty()))
 }
 
 fn replace(bench: &Workbench, path: &Path, target: Target, bytes: &[u8]) -> Result<()> {

@@ -1,26 +1,39 @@
 //! Why a SealedSecret does not open, in words that say what to do.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use sealed_secrets::{Candidates, Item, OpenError, Scope, SealedFor, SealedSecret, SealingKeys, diagnose};
 
 use crate::error::{Code, Error};
 
-/// Private operations that looking for the reason may take: about three seconds with keys of 4,096 bits.
+/// Private operations that looking for reasons may take in one run: about three seconds with keys of 4,096 bits.
 const MOST: usize = 2_000;
 
-/// Names and namespaces that values may have been sealed for.
-#[derive(Clone, Default)]
-pub(crate) struct Known(Candidates);
+/// Names and namespaces that values may have been sealed for, and what is left to be tried.
+pub(crate) struct Known {
+    candidates: Candidates,
+    left: Mutex<usize>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            candidates: Candidates::default(),
+            left: Mutex::new(MOST),
+        }
+    }
+}
 
 impl Known {
     /// Adds what an object says of itself and of the Secret that it becomes.
     pub(crate) fn add(&mut self, sealed: &SealedSecret<'_>) {
-        self.0.add(&sealed.metadata.namespace, &sealed.metadata.name);
+        self.candidates
+            .add(&sealed.metadata.namespace, &sealed.metadata.name);
         let template = sealed.template.and_then(|template| template.get("metadata"));
         if let Some(template) = template {
             let text = |name| template.text_at(name).unwrap_or_default();
-            self.0.add(&text("namespace"), &text("name"));
+            self.candidates.add(&text("namespace"), &text("name"));
         }
     }
 
@@ -32,16 +45,16 @@ impl Known {
             .unwrap_or_default();
         let first = stem.split('.').next().unwrap_or_default();
         for name in [stem, first] {
-            self.0.add("", name);
+            self.candidates.add("", name);
         }
         for part in path.parent().into_iter().flat_map(Path::components) {
             if let std::path::Component::Normal(name) = part
                 && let Some(name) = name.to_str()
             {
-                self.0.add(name, "");
+                self.candidates.add(name, "");
             }
         }
-        self.0.add("default", "");
+        self.candidates.add("default", "");
     }
 }
 
@@ -70,9 +83,10 @@ pub(crate) fn unopened(
             .hint("take it from a version in git that is whole, or seal the value again");
     }
     let text = item.map(|item| item.text.clone()).or_else(|| field.text());
-    let found = text
-        .and_then(|text| Item::parse(&text).ok())
-        .and_then(|item| diagnose(&item, keys, &known.0, MOST));
+    let found = text.and_then(|text| Item::parse(&text).ok()).and_then(|item| {
+        let mut left = known.left.lock().unwrap_or_else(PoisonError::into_inner);
+        diagnose(&item, keys, &known.candidates, &mut left)
+    });
     match found {
         Some(found) => told(Code::DataKey, sealed_for(&found)).hint(moved(sealed, &found)),
         None => told(

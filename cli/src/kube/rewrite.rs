@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use document::{Document, Edits, Node, Scalar, Style};
-use sealed_secrets::{Field, Fingerprint, Hint, Manifest, SEALED_WITH, SealedSecret};
+use sealed_secrets::{Field, Fingerprint, Hint, Manifest, Metadata, SEALED_WITH, SealedSecret};
 use secret::SecretBytes;
 
-use super::files::{parse, sealed_secrets};
+use super::files::{manifest_error, parse, sealed_secrets};
 use crate::commands::json_value;
 use crate::error::{Code, Error, Result};
 use crate::workbench::Workbench;
@@ -67,12 +67,16 @@ pub(crate) fn rewrite(
     source: SecretBytes,
     mut changes: Vec<Rewrite>,
 ) -> Result<SecretBytes> {
-    let asked = changes.clone();
+    let expected = Said::all(bench, path, SecretBytes::copy_from(source.expose()))?;
+    let expected = expected
+        .into_iter()
+        .zip(&changes)
+        .map(|(said, change)| said.after(change));
+    let expected: Vec<Said> = expected.collect();
     let mut text = source;
     loop {
         let manifests = parse(bench, path, text)?;
         let mut edits: Vec<Edits> = manifests.iter().map(|_| Edits::default()).collect();
-        let mut is_done = true;
         for ((number, sealed), change) in sealed_secrets(path, &manifests)?.iter().zip(&mut changes) {
             let Some(manifest) = manifests.iter().nth(*number) else {
                 continue;
@@ -83,16 +87,93 @@ pub(crate) fn rewrite(
                 manifest,
                 sealed,
             };
-            one.change(change, &mut edits[*number])?;
-            is_done &= change.is_empty();
+            one.expect_single_items(change)?;
+            if edits[*number].is_empty() {
+                one.change(change, &mut edits[*number])?;
+            } else {
+                // Texts of several objects go together; what changes the shape of a document goes alone.
+                one.replace_texts(change, &mut edits[*number])?;
+            }
         }
         text = manifests.render(&edits);
-        if is_done {
+        if changes.iter().all(Rewrite::is_empty) {
             break;
         }
     }
-    check(bench, path, &text, &asked)?;
-    Ok(text)
+    if Said::all(bench, path, SecretBytes::copy_from(text.expose()))? == expected {
+        return Ok(text);
+    }
+    Err(unsafe_to_change(path))
+}
+
+fn unsafe_to_change(path: &Path) -> Error {
+    let text = "is laid out so that it cannot be changed safely; nothing was changed";
+    Error::new(Code::Write, text).file(path)
+}
+
+/// What a SealedSecret says, in an order of its own.
+#[derive(PartialEq, Eq)]
+struct Said {
+    items: Vec<(String, Vec<u8>)>,
+    /// Names, labels and annotations, without the hint.
+    metadata: Metadata,
+    /// The metadata of the template.
+    template: Metadata,
+}
+
+impl Said {
+    /// What all SealedSecrets of a file say.
+    fn all(bench: &Workbench, path: &Path, source: SecretBytes) -> Result<Vec<Self>> {
+        let manifests = parse(bench, path, source)?;
+        let found = sealed_secrets(path, &manifests)?;
+        found.iter().map(|(_, sealed)| Self::of(path, sealed)).collect()
+    }
+
+    fn of(path: &Path, sealed: &SealedSecret<'_>) -> Result<Self> {
+        let items = sealed.items.iter();
+        let mut items: Vec<_> = items.map(|item| (item.key.clone(), item.text.to_vec())).collect();
+        items.sort();
+        let mut metadata = sealed.metadata.clone();
+        metadata.set_annotation(SEALED_WITH, None);
+        let template = sealed.template.map(Metadata::read).transpose();
+        let template = template.map_err(|error| manifest_error(path, error))?;
+        Ok(Self {
+            items,
+            metadata: in_order(metadata),
+            template: in_order(template.unwrap_or_default()),
+        })
+    }
+
+    /// The same once a change is made.
+    fn after(mut self, change: &Rewrite) -> Self {
+        let is_new = |key: &String| change.items.iter().any(|(new, _)| new == key);
+        self.items
+            .retain(|(key, _)| !is_new(key) && !change.removed.contains(key));
+        let new = change.items.iter();
+        self.items
+            .extend(new.map(|(key, text)| (key.clone(), text.clone().into_bytes())));
+        self.items.sort();
+        for (names, text) in &change.texts {
+            let (Some(part), Some(name)) = (names.get(names.len().wrapping_sub(2)), names.last()) else {
+                continue;
+            };
+            let map = if part == "labels" {
+                &mut self.template.labels
+            } else {
+                &mut self.template.annotations
+            };
+            map.retain(|(known, _)| known != name);
+            map.push((name.clone(), text.clone()));
+        }
+        self.template = in_order(self.template);
+        self
+    }
+}
+
+fn in_order(mut metadata: Metadata) -> Metadata {
+    metadata.labels.sort();
+    metadata.annotations.sort();
+    metadata
 }
 
 /// One SealedSecret of a document.
@@ -104,55 +185,84 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    /// Records what of a change can be done at once, and leaves the rest of it for another time.
-    fn change(&self, change: &mut Rewrite, edits: &mut Edits) -> Result<()> {
-        let known = |key: &str| self.sealed.items.iter().find(|item| item.key == key);
-        let (there, new): (Vec<_>, Vec<_>) = std::mem::take(&mut change.items)
-            .into_iter()
-            .partition(|(key, _)| known(key).is_some());
-        for (key, text) in &there {
-            for item in self.sealed.items.iter().filter(|item| item.key == *key) {
-                self.replace(item.field, &["spec", "encryptedData", key], text, edits)?;
+    /// Refuses an item that stands twice: nobody knows which of them is meant.
+    fn expect_single_items(&self, change: &Rewrite) -> Result<()> {
+        match self.sealed.duplicates().first() {
+            Some(twice) if !change.is_empty() => {
+                Err(Error::new(Code::Read, "stands twice: which of the two is meant?")
+                    .file(self.path)
+                    .at(twice.field.position())
+                    .path(format!("spec.encryptedData.{}", twice.key)))
             }
+            _ => Ok(()),
         }
-        for key in std::mem::take(&mut change.removed) {
+    }
+
+    /// Records what of a change can be done at once, and leaves the rest of it for another time: texts in the place of texts
+    /// all together, then of what changes the shape of the document one thing after the other.
+    fn change(&self, change: &mut Rewrite, edits: &mut Edits) -> Result<()> {
+        if change.is_empty() {
+            return Ok(());
+        }
+        self.replace_texts(change, edits)?;
+        if !edits.is_empty() {
+            return Ok(());
+        }
+        if let Some(key) = change.removed.pop() {
             let path = self.sealed.object.path_to(&["spec", "encryptedData", &key]);
-            self.done(self.document().unset(&path, edits))?;
+            return self.done(self.document().unset(&path, edits));
         }
         if let Some(hint) = change.hint.take() {
-            let text = hint.to_string();
-            let annotation = ["metadata", "annotations", SEALED_WITH];
-            match self.sealed.object.field.at(&annotation) {
-                Some(field) => self.replace(field, &annotation, &text, edits)?,
-                None => self.set(&annotation, &text, edits)?,
-            }
+            return self.set(
+                &["metadata", "annotations", SEALED_WITH],
+                &hint.to_string(),
+                edits,
+            );
         }
-        let mut is_new = false;
-        let (now, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut change.texts)
-                .into_iter()
-                .partition(|(names, _)| {
-                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                    let is_there = self.sealed.object.field.at(&names).is_some();
-                    // Of what is not there yet one at a time: two could need the same map.
-                    is_there || !std::mem::replace(&mut is_new, true)
-                });
-        for (names, text) in now {
+        if let Some((names, text)) = change.texts.pop() {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            self.set(&names, &text, edits)?;
+            return self.set(&names, &text, edits);
         }
-        change.texts = later;
         // Where nothing stands yet, two new items would both be the first.
         let at_once = if self.sealed.items.is_empty() {
             1
         } else {
-            new.len()
+            change.items.len()
         };
-        let mut new = new.into_iter();
-        for (key, text) in new.by_ref().take(at_once) {
+        for (key, text) in change.items.drain(..at_once.min(change.items.len())) {
             self.set(&["spec", "encryptedData", &key], &text, edits)?;
         }
-        change.items = new.collect();
+        Ok(())
+    }
+
+    /// Records the texts that stand in the place of others.
+    fn replace_texts(&self, change: &mut Rewrite, edits: &mut Edits) -> Result<()> {
+        let known = |key: &str| self.sealed.items.iter().find(|item| item.key == key);
+        let (there, new): (Vec<_>, Vec<_>) = std::mem::take(&mut change.items)
+            .into_iter()
+            .partition(|(key, _)| known(key).is_some());
+        change.items = new;
+        for (key, text) in &there {
+            self.replace(&["spec", "encryptedData", key], text, edits)?;
+        }
+        let annotation = ["metadata", "annotations", SEALED_WITH];
+        if self.sealed.object.field.at(&annotation).is_some()
+            && let Some(hint) = change.hint.take()
+        {
+            self.replace(&annotation, &hint.to_string(), edits)?;
+        }
+        let is_there = |names: &Vec<String>| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            self.sealed.object.field.at(&names).is_some()
+        };
+        let (there, new): (Vec<_>, Vec<_>) = std::mem::take(&mut change.texts)
+            .into_iter()
+            .partition(|(names, _)| is_there(names));
+        change.texts = new;
+        for (names, text) in there {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            self.replace(&names, &text, edits)?;
+        }
         Ok(())
     }
 
@@ -160,20 +270,65 @@ impl One<'_> {
         self.manifest.document()
     }
 
-    /// Puts a text in the place of a scalar, in its own quotes.
-    fn replace(&self, field: Field<'_>, path: &[&str], text: &str, edits: &mut Edits) -> Result<()> {
+    /// Puts a text in the place of a scalar, in its own quotes. What carries an anchor, or stands behind an alias, says
+    /// something in another place as well, and is left to its author.
+    fn replace(&self, names: &[&str], text: &str, edits: &mut Edits) -> Result<()> {
+        let field = self
+            .sealed
+            .object
+            .field
+            .at(names)
+            .ok_or_else(|| unsafe_to_change(self.path))?;
+        if self.is_shared(names) {
+            let told = Error::new(
+                Code::Write,
+                "carries an anchor or stands behind an alias: what is sealed there changes elsewhere, too",
+            );
+            return Err(told
+                .file(self.path)
+                .at(field.position())
+                .path(self.sealed.object.path_to(names))
+                .hint("write it out where it is used, without anchor and alias"));
+        }
         let is_simple = |style| !matches!(style, Style::Literal | Style::Folded);
         match *self.document().tree().node(field.node()) {
-            Node::Scalar { span, style, .. } if is_simple(style) => {
+            Node::Scalar {
+                span,
+                style,
+                tag: None,
+                ..
+            } if is_simple(style) => {
                 let value = Scalar::Str(text.as_bytes().into());
                 edits.replace_with(span, |out| self.document().spell(field.node(), &value, out));
                 Ok(())
             }
-            _ => self.set(path, text, edits),
+            _ => self.set(names, text, edits),
         }
     }
 
+    /// Whether anything on the way to a field has an anchor or is an alias.
+    fn is_shared(&self, names: &[&str]) -> bool {
+        let shared = |field: Field<'_>| {
+            let is_alias = matches!(self.document().tree().node(field.node()), Node::Alias { .. });
+            is_alias || self.document().tree().anchor(field.node()).is_some()
+        };
+        let mut field = self.sealed.object.field;
+        let on_the_way = names.iter().any(|name| match field.get(name) {
+            Some(next) => {
+                field = next;
+                shared(field)
+            }
+            None => false,
+        });
+        shared(self.sealed.object.field) || on_the_way
+    }
+
     fn set(&self, path: &[&str], text: &str, edits: &mut Edits) -> Result<()> {
+        if self.is_shared(&path[..path.len().saturating_sub(1)]) {
+            return Err(
+                unsafe_to_change(self.path).hint("an anchor or an alias stands on the way: write it out")
+            );
+        }
         let path = self.sealed.object.path_to(path);
         let value = serde_json::Value::from(text).to_string();
         let Some(value) = json_value(self.bench, value.as_bytes()) else {
@@ -185,28 +340,4 @@ impl One<'_> {
     fn done(&self, result: Result<(), document::Error>) -> Result<()> {
         result.map_err(|error| Error::from((self.path, error)).with_code(Code::Write))
     }
-}
-
-/// Reads the changed file again and compares it with what was asked for.
-fn check(bench: &Workbench, path: &Path, text: &SecretBytes, asked: &[Rewrite]) -> Result<()> {
-    let manifests = parse(bench, path, SecretBytes::copy_from(text.expose()))?;
-    let found = sealed_secrets(path, &manifests)?;
-    let holds = |sealed: &SealedSecret<'_>, change: &Rewrite| {
-        let has = |(key, text): &(String, String)| {
-            let mut items = sealed.items.iter().filter(|item| item.key == *key);
-            items.any(|item| &*item.text == text.as_bytes())
-        };
-        let gone = |key: &String| !sealed.items.iter().any(|item| item.key == *key);
-        change.items.iter().all(has) && change.removed.iter().all(gone)
-    };
-    let whole = found.len() == asked.len()
-        && found
-            .iter()
-            .zip(asked)
-            .all(|((_, sealed), change)| holds(sealed, change));
-    if whole {
-        return Ok(());
-    }
-    let text = "is laid out so that it cannot be changed safely; nothing was changed";
-    Err(Error::new(Code::Write, text).file(path))
 }

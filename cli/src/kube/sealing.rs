@@ -4,7 +4,8 @@ use std::path::Path;
 
 use document::{Event, Format};
 use sealed_secrets::{
-    Certificate, Manifest, NewSealedSecret, OBJECT_BYTES, Object, Scope, SealError, SealedSecret, Secret,
+    Certificate, Item, Manifest, Metadata, NewSealedSecret, OBJECT_BYTES, Object, Scope, SealError,
+    SealedSecret, Secret,
 };
 use secret::SecretBytes;
 
@@ -52,6 +53,8 @@ struct Ready {
 pub(crate) enum Content {
     /// Secrets only.
     Secrets(Prepared),
+    /// SealedSecrets only.
+    Sealed,
     /// No Secret.
     Other,
 }
@@ -71,12 +74,14 @@ pub(crate) fn prepare(bench: &Workbench, path: &Path, source: SecretBytes, asked
         lost_comments: 0,
     };
     let mut other: Option<Error> = None;
+    let mut is_sealed = true;
     for manifest in manifests.iter() {
         let objects = manifest.objects().map_err(|error| manifest_error(path, error))?;
         let (mut comments, lost) = comments(manifest);
         prepared.lost_comments += lost;
         for object in objects {
             if !is_secret(&object) {
+                is_sealed &= SealedSecret::is(&object);
                 other.get_or_insert_with(|| {
                     let text = format!("{} stands among Secrets", kind_of(&object));
                     Error::new(Code::Read, text)
@@ -95,6 +100,7 @@ pub(crate) fn prepare(bench: &Workbench, path: &Path, source: SecretBytes, asked
         }
     }
     match other {
+        Some(_) if prepared.secrets.is_empty() && is_sealed => Ok(Content::Sealed),
         _ if prepared.secrets.is_empty() => Ok(Content::Other),
         Some(error) => Err(error),
         None => Ok(Content::Secrets(prepared)),
@@ -119,6 +125,15 @@ fn read(object: &Object<'_>, asked: &Asked) -> Result<(Secret, Scope)> {
         }
     };
     let at = |why: &'static str| Error::new(Code::Read, why).at(object.field.position());
+    if let Some(block) = object.field.get("sops") {
+        return Err(Error::new(
+            Code::AlreadyEncrypted,
+            "the Secret is sealed in the SOPS format: its values are not there to be sealed",
+        )
+        .at(block.position())
+        .path("sops")
+        .hint("`seal decrypt -i FILE` opens it first"));
+    }
     let mut secret = Secret::read(object.field).map_err(refuse)?;
     if let Some(name) = &asked.name {
         secret.metadata.name.clone_from(name);
@@ -232,6 +247,19 @@ impl Prepared {
                     .items
                     .iter()
                     .all(|item| hint.key_of(&item.text) == Some(&short))
+                && ready
+                    .secret
+                    .data
+                    .iter()
+                    .zip(&sealed.items)
+                    .all(|((_, value), item)| {
+                        Item::parse(&item.text).is_ok_and(|item| item.plaintext_len() == value.len())
+                    })
+                && NewSealedSecret::template_of(&ready.secret, ready.scope)
+                    == sealed
+                        .template
+                        .and_then(|template| Metadata::read(template).ok())
+                        .unwrap_or_default()
         };
         let mut pairs = self.secrets.iter().zip(found);
         found.len() == self.secrets.len() && pairs.all(|(ready, (_, sealed))| is_same(ready, sealed))

@@ -4,6 +4,7 @@ use crate::error::OpenError;
 use crate::fingerprint::Fingerprint;
 use crate::item::Item;
 use crate::scope::Scope;
+use crate::sealing_key::SealingKey;
 use crate::sealing_keys::SealingKeys;
 
 /// For whom a value was sealed.
@@ -54,12 +55,23 @@ impl Candidates {
     }
 }
 
-/// Tries every key with every label, at most `most` private operations; `None` if none opens the session key.
-pub fn diagnose(item: &Item, keys: &SealingKeys, candidates: &Candidates, most: usize) -> Option<SealedFor> {
+/// Tries every key with every label, at most `left` private operations, which it counts down; `None` if none opens the
+/// session key.
+pub fn diagnose(
+    item: &Item,
+    keys: &SealingKeys,
+    candidates: &Candidates,
+    left: &mut usize,
+) -> Option<SealedFor> {
+    let keys: Vec<&SealingKey> = keys.iter().filter(|key| key.fits(item)).collect();
+    if keys.is_empty() {
+        return None;
+    }
     let tries = candidates
         .labels()
         .flat_map(|label| keys.iter().map(move |key| (label, key)));
-    for ((scope, namespace, name), key) in tries.filter(|(_, key)| key.fits(item)).take(most) {
+    for ((scope, namespace, name), key) in tries {
+        *left = left.checked_sub(1)?;
         let whole = match key.open(item, &scope.label(namespace, name)) {
             Ok(_) => true,
             Err(OpenError::Damaged) => false,

@@ -12,6 +12,9 @@ const OLD_BOOLEANS: [&[u8]; 16] = [
     b"OFF",
 ];
 
+/// Levels that manifests nest at most; what reads them may go down level by level.
+const DEPTH: usize = 200;
+
 /// A file with any number of documents: YAML parted by `---`, or JSON values behind each other.
 #[derive(Debug)]
 pub struct Manifests {
@@ -34,9 +37,13 @@ impl Manifests {
     /// # Errors
     /// Where and why it does not read.
     pub fn parse(format: Format, source: SecretBytes, limits: &Limits) -> Result<Self, Error> {
+        let limits = Limits {
+            depth: limits.depth.min(DEPTH),
+            ..*limits
+        };
         match format {
-            Format::Json => Self::parse_json(source, limits),
-            _ => Self::parse_yaml(source, limits),
+            Format::Json => Self::parse_json(source, &limits),
+            _ => Self::parse_yaml(source, &limits),
         }
     }
 

@@ -96,6 +96,10 @@ pub(crate) fn once_each(object: Field<'_>, way: &[&str]) -> Result<(), ManifestE
     };
     let mut seen = HashSet::new();
     for (key, field) in map.entries() {
+        if key == "<<" {
+            let why = "merges another map into this one; write out what it brings";
+            return Err(field.error(&[way, &["<<"]].concat().join("."), why));
+        }
         if !seen.insert(key.clone()) {
             let path = [way, &[&*key]].concat().join(".");
             return Err(field.error(&path, "stands twice: which of the two is meant?"));

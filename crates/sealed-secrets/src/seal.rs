@@ -51,9 +51,7 @@ impl NewSealedSecret {
             .iter()
             .map(&mut seal)
             .collect::<Result<_, SealError>>()?;
-        let mut template = of.clone().without_copies();
-        template.set_annotation(SEALED_WITH, None);
-        set_scope(&mut template, scope);
+        let template = Self::template_of(secret, scope);
         let mut metadata = Metadata {
             name: of.name.clone(),
             namespace: of.namespace.clone(),
@@ -73,6 +71,14 @@ impl NewSealedSecret {
             immutable: secret.immutable,
             items,
         })
+    }
+
+    /// The metadata of the Secret that a sealed `secret` becomes.
+    pub fn template_of(secret: &Secret, scope: Scope) -> Metadata {
+        let mut template = secret.metadata.clone().without_copies();
+        template.set_annotation(SEALED_WITH, None);
+        set_scope(&mut template, scope);
+        template
     }
 
     /// The size in bytes that sealing would give an object as etcd keeps it, without sealing anything.

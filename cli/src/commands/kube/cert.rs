@@ -201,6 +201,11 @@ fn new(
     (bits, days): (u32, u32),
     common_name: &str,
 ) -> Result<ExitCode> {
+    for path in [key, cert] {
+        if std::fs::symlink_metadata(path).is_ok() {
+            return Err(Error::new(Code::Write, "exists already, and is not overwritten").file(path));
+        }
+    }
     let asked = NewKey {
         bits,
         common_name,

@@ -266,7 +266,13 @@ fn values(bench: &Workbench, path: &Path, text: SecretBytes) -> Result<Values> {
 
 fn value(path: &Path, part: &str, field: Field<'_>) -> Result<Option<SecretBytes>> {
     if field.tag() == Some(SEALED.as_bytes()) {
-        return Ok(None);
+        let is_bare = field.is_null() || field.text().is_some_and(|text| text.is_empty());
+        let why = "has a value behind !sealed: take !sealed away, or the value";
+        return if is_bare {
+            Ok(None)
+        } else {
+            Err(manifest_error(path, field.error(part, why)))
+        };
     }
     let refuse = |error| manifest_error(path, error);
     let text = match field.text() {

@@ -1,6 +1,5 @@
 //! `seal kube seal`: Secrets become SealedSecrets.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,7 +12,9 @@ use crate::args::{CertificateArgs, scope};
 use crate::audit::Action;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access, Existing, Target};
-use crate::kube::{Asked, Certificates, Content, Destination, Prepared, destinations, prepare, rule_of};
+use crate::kube::{
+    Asked, Certificates, Content, Destination, Prepared, apart, destinations, prepare, rule_of,
+};
 use crate::workbench::Workbench;
 
 /// Make SealedSecrets of Secrets
@@ -85,6 +86,8 @@ pub(super) fn format(text: &str) -> Result<Format, String> {
 /// One file with what it becomes.
 struct Job {
     path: PathBuf,
+    /// What was read, where the result takes its place.
+    source: SecretBytes,
     prepared: Prepared,
     destinations: Vec<Destination>,
 }
@@ -103,7 +106,11 @@ impl Seal {
         for path in files {
             jobs.push(self.job(bench, &mut certificates, path, output.as_ref())?);
         }
-        apart(&jobs)?;
+        let results = jobs.iter().flat_map(|job| {
+            let paths = job.destinations.iter().filter_map(|to| to.path.as_deref());
+            paths.map(move |path| (job.path.as_path(), path))
+        });
+        apart(results)?;
         let mut results = Vec::new();
         for job in &jobs {
             bench.record(Action::Encrypt, &job.path)?;
@@ -124,7 +131,7 @@ impl Seal {
                     let detail = (!cluster.is_empty()).then(|| format!("for {cluster}"));
                     bench.ui.report("sealed", path, detail.as_deref())?;
                 }
-                None if self.in_place => replace(bench, &job.path, bytes)?,
+                None if self.in_place => replace(bench, &job.path, bytes, &job.source)?,
                 None => append(&mut printed, bytes),
             }
             job.prepared.warn(bench, &job.path);
@@ -154,6 +161,7 @@ impl Seal {
         } else {
             files::read(&path, bench.global.max_size)?
         };
+        let read = SecretBytes::copy_from(if self.in_place { source.expose() } else { b"" });
         let rule = rule_of(bench, &path)?;
         let of_rule = rule.as_ref().map(|(_, rule, _)| rule);
         let asked = Asked {
@@ -167,6 +175,13 @@ impl Seal {
         };
         let prepared = match prepare(bench, &path, source, &asked)? {
             Content::Secrets(prepared) => prepared,
+            Content::Sealed => {
+                return Err(Error::new(
+                    Code::AlreadyEncrypted,
+                    "holds SealedSecrets: it is sealed already",
+                )
+                .file(&path));
+            }
             Content::Other => {
                 return Err(Error::new(
                     Code::Read,
@@ -219,6 +234,7 @@ impl Seal {
         }
         Ok(Job {
             path,
+            source: read,
             prepared,
             destinations,
         })
@@ -253,23 +269,6 @@ impl Seal {
     }
 }
 
-/// Refuses files whose results would have the same place.
-fn apart(jobs: &[Job]) -> Result<()> {
-    let mut taken = HashSet::new();
-    for job in jobs {
-        for path in job.destinations.iter().filter_map(|to| to.path.as_deref()) {
-            let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            if !taken.insert(place) {
-                let text = "the results of several files would fall on one another";
-                return Err(Error::new(Code::Conflict, text)
-                    .file(path)
-                    .hint("-o '{dir}/sealed-{file}' gives each a place of its own"));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Writes a result to a place of its own; the folders on the way are made.
 pub(in crate::commands) fn write(bench: &Workbench, path: &Path, bytes: &SecretBytes) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -289,8 +288,11 @@ pub(in crate::commands) fn write(bench: &Workbench, path: &Path, bytes: &SecretB
     Ok(())
 }
 
-fn replace(bench: &Workbench, path: &Path, bytes: &SecretBytes) -> Result<()> {
-    let (target, _) = Target::open(path, bench.global.max_size)?;
+fn replace(bench: &Workbench, path: &Path, bytes: &SecretBytes, read: &SecretBytes) -> Result<()> {
+    let (target, now) = Target::open(path, bench.global.max_size)?;
+    if now.expose() != read.expose() {
+        return Err(Error::new(Code::Write, "changed on disk while it was sealed").file(path));
+    }
     for warning in target.replace(bytes.expose())? {
         bench.ui.warn(Some(path), &warning);
     }

@@ -50,7 +50,7 @@ impl Verify {
             .retain(|found| found.explicit || is_manifest(&found.path));
         let known = OnceLock::new();
         let one = |bench: &Workbench, found: &Found| -> Result<Report> {
-            let known = || known.get_or_init(|| known_of(bench, &walk.files)).clone();
+            let known = || known.get_or_init(|| known_of(bench, &walk.files));
             report(bench, found, &keys, &known)
         };
         let reports = bench.for_each(&walk.files, one)?;
@@ -79,7 +79,12 @@ impl Verify {
     }
 }
 
-fn report(bench: &Workbench, found: &Found, keys: &SealingKeys, known: &dyn Fn() -> Known) -> Result<Report> {
+fn report<'k>(
+    bench: &Workbench,
+    found: &Found,
+    keys: &SealingKeys,
+    known: &dyn Fn() -> &'k Known,
+) -> Result<Report> {
     let path = found.path.as_path();
     let source = files::read(path, bench.global.max_size)?;
     if !found.explicit && memchr::memmem::find(source.expose(), b"SealedSecret").is_none() {
@@ -111,11 +116,11 @@ fn report(bench: &Workbench, found: &Found, keys: &SealingKeys, known: &dyn Fn()
 }
 
 /// The items that do not open.
-fn closed(
+fn closed<'k>(
     path: &std::path::Path,
     sealed: &SealedSecret<'_>,
     keys: &SealingKeys,
-    known: &dyn Fn() -> Known,
+    known: &dyn Fn() -> &'k Known,
 ) -> Vec<Error> {
     if sealed.whole.is_some() {
         let opened = sealed.unseal(keys);
@@ -126,7 +131,7 @@ fn closed(
         };
         return wrong
             .iter()
-            .map(|item| unopened(path, sealed, &item.key, &item.error, keys, &known()))
+            .map(|item| unopened(path, sealed, &item.key, &item.error, keys, known()))
             .collect();
     }
     let opened = sealed.open(keys, &[]);
@@ -134,7 +139,7 @@ fn closed(
         .items
         .iter()
         .zip(opened)
-        .filter_map(|(item, opened)| Some(unopened(path, sealed, &item.key, &opened.err()?, keys, &known())))
+        .filter_map(|(item, opened)| Some(unopened(path, sealed, &item.key, &opened.err()?, keys, known())))
         .collect()
 }
 

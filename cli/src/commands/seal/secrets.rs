@@ -9,17 +9,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use sealed_secrets::{Certificate, Scope};
+use sealed_secrets::{Certificate, Object, Scope};
 use secret::SecretBytes;
 use sops::config::SealedSecretRule;
 
 use crate::audit::Action;
-use crate::commands::kube;
+use crate::commands::{kube, looks_sealed};
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Access, Existing, OutputDir, Target};
 use crate::kube::{
-    Asked, Certificates, Content, Destination, Prepared, destinations, parse, prepare, rule_of,
-    sealed_secrets,
+    Asked, Certificates, Content, Destination, Prepared, apart, destinations, format_of, parse, prepare,
+    rule_of, sealed_secrets,
 };
 use crate::policy::{Policy, absolute};
 use crate::walk::Found;
@@ -43,8 +43,6 @@ struct Made {
 
 /// What became of a file that a rule names.
 pub(super) enum Sealed {
-    /// It holds no Secret, so the rule is not for it.
-    NotOurs,
     /// Everything is there already.
     InOrder,
     /// It was sealed in place.
@@ -60,7 +58,7 @@ impl Secrets {
     /// Code 5 if a policy cannot be used, 111 if a certificate cannot.
     pub(super) fn find(bench: &Workbench, files: &[Found]) -> Result<Self> {
         let mut certificates = Certificates::default();
-        let mut known: HashMap<(PathBuf, u64), Vec<Destination>> = HashMap::new();
+        let mut known: HashMap<(PathBuf, usize), Vec<Destination>> = HashMap::new();
         let (mut made, mut outputs) = (HashMap::new(), HashMap::new());
         for found in files {
             // What is wrong with a policy is told file by file.
@@ -70,7 +68,7 @@ impl Secrets {
             if !holds_secrets(bench, &found.path) {
                 continue;
             }
-            let key = (rule.0.path.clone(), rule.1.line);
+            let key = (rule.0.path.clone(), rule.1.number);
             if !known.contains_key(&key) {
                 known.insert(key.clone(), destinations(bench, &mut certificates, &rule)?);
             }
@@ -93,6 +91,14 @@ impl Secrets {
                 },
             );
         }
+        let results = made.iter().flat_map(|(source, made): (&PathBuf, &Made)| {
+            let paths = made
+                .destinations
+                .iter()
+                .filter_map(|destination| destination.path.as_deref());
+            paths.map(move |path| (source.as_path(), path))
+        });
+        apart(results)?;
         Ok(Self { made, outputs })
     }
 
@@ -118,11 +124,16 @@ impl Secrets {
             },
         ] = &made.destinations[..]
         {
-            return in_place(bench, path, &asked, certificate).map(Some);
+            return in_place(bench, path, &asked, certificate);
         }
         let source = files::read(path, bench.global.max_size)?;
-        let Content::Secrets(prepared) = prepare(bench, path, source, &asked)? else {
-            return Ok(Some(Sealed::NotOurs));
+        if looks_sealed(format_of(path, source.expose()), source.expose()) {
+            return Ok(None);
+        }
+        let prepared = match prepare(bench, path, source, &asked)? {
+            Content::Secrets(prepared) => prepared,
+            Content::Sealed => return Ok(Some(Sealed::InOrder)),
+            Content::Other => return Ok(None),
         };
         let mut results = Vec::new();
         for destination in &made.destinations {
@@ -194,25 +205,33 @@ fn placed((policy, rule, tested): &(Rc<Policy>, SealedSecretRule, String), of: &
     }
 }
 
-fn in_place(bench: &Workbench, path: &Path, asked: &Asked, certificate: &Certificate) -> Result<Sealed> {
+fn in_place(
+    bench: &Workbench,
+    path: &Path,
+    asked: &Asked,
+    certificate: &Certificate,
+) -> Result<Option<Sealed>> {
     let source = files::read_to_change(path, bench.global.max_size)?;
-    if let Content::Other = prepare(bench, path, source, asked)? {
-        return Ok(Sealed::InOrder);
+    if looks_sealed(format_of(path, source.expose()), source.expose()) {
+        return Ok(None);
+    }
+    match prepare(bench, path, source, asked)? {
+        Content::Secrets(_) => {}
+        Content::Sealed => return Ok(Some(Sealed::InOrder)),
+        Content::Other => return Ok(None),
     }
     // Once more, under the lock.
     let (target, source) = Target::open(path, bench.global.max_size)?;
-    match prepare(bench, path, source, asked)? {
-        Content::Secrets(prepared) => {
-            let bytes = prepared.seal(path, certificate)?;
-            bench.record(Action::Encrypt, path)?;
-            for warning in target.replace(bytes.expose())? {
-                bench.ui.warn(Some(path), &warning);
-            }
-            prepared.warn(bench, path);
-            Ok(Sealed::InPlace)
-        }
-        Content::Other => Ok(Sealed::InOrder),
+    let Content::Secrets(prepared) = prepare(bench, path, source, asked)? else {
+        return Ok(Some(Sealed::InOrder));
+    };
+    let bytes = prepared.seal(path, certificate)?;
+    bench.record(Action::Encrypt, path)?;
+    for warning in target.replace(bytes.expose())? {
+        bench.ui.warn(Some(path), &warning);
     }
+    prepared.warn(bench, path);
+    Ok(Some(Sealed::InPlace))
 }
 
 /// Whether a result needs no new seal.
@@ -248,7 +267,8 @@ pub(in crate::commands) fn in_the_clear(bench: &Workbench, path: &Path) -> Resul
         let objects = manifest
             .objects()
             .map_err(|error| crate::kube::manifest_error(path, error))?;
-        if let Some(object) = objects.iter().find(|object| object.kind() == "Secret") {
+        let is_clear = |object: &&Object<'_>| object.kind() == "Secret" && object.field.get("sops").is_none();
+        if let Some(object) = objects.iter().find(is_clear) {
             let text = "a Secret in the clear, which a rule of seal.sealed_secrets wants sealed";
             return Ok(Some(
                 Error::new(Code::DecryptTree, text)

@@ -2,6 +2,7 @@
 
 mod changes;
 mod clusters;
+mod mistakes;
 mod refusals;
 mod reseal;
 mod verify;

@@ -414,9 +414,13 @@ fn has_rules(bench: &Workbench, paths: &[PathBuf], files: &[Found]) -> bool {
     paths.iter().any(|path| rules(&path.join("file"))) || files.iter().any(|found| rules(&found.path))
 }
 
-/// Whether a file holds SealedSecrets: sealed already, in another way, and nothing that a cluster reads in SOPS' way.
+/// Whether a file holds SealedSecrets under a policy that names clusters: sealed already, in another way, and nothing that a
+/// cluster reads in SOPS' way.
 fn holds_sealed_secrets(bench: &Workbench, path: &Path, source: &[u8]) -> bool {
+    let has_clusters =
+        || matches!(bench.policy(path), Ok(Some(policy)) if !policy.config.seal.clusters.is_empty());
     memchr::memmem::find(source, b"SealedSecret").is_some()
+        && has_clusters()
         && parse(bench, path, SecretBytes::copy_from(source))
             .is_ok_and(|manifests| sealed_secrets(path, &manifests).is_ok_and(|found| !found.is_empty()))
 }

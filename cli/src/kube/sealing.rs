@@ -4,8 +4,7 @@ use std::path::Path;
 
 use document::{Event, Format};
 use sealed_secrets::{
-    Certificate, Item, Manifest, Metadata, NewSealedSecret, OBJECT_BYTES, Object, Scope, SealError,
-    SealedSecret, Secret,
+    Certificate, Manifest, NewSealedSecret, OBJECT_BYTES, Object, Scope, SealError, SealedSecret, Secret,
 };
 use secret::SecretBytes;
 
@@ -247,19 +246,6 @@ impl Prepared {
                     .items
                     .iter()
                     .all(|item| hint.key_of(&item.text) == Some(&short))
-                && ready
-                    .secret
-                    .data
-                    .iter()
-                    .zip(&sealed.items)
-                    .all(|((_, value), item)| {
-                        Item::parse(&item.text).is_ok_and(|item| item.plaintext_len() == value.len())
-                    })
-                && NewSealedSecret::template_of(&ready.secret, ready.scope)
-                    == sealed
-                        .template
-                        .and_then(|template| Metadata::read(template).ok())
-                        .unwrap_or_default()
         };
         let mut pairs = self.secrets.iter().zip(found);
         found.len() == self.secrets.len() && pairs.all(|(ready, (_, sealed))| is_same(ready, sealed))

@@ -111,32 +111,6 @@ fn results_do_not_fall_on_one_another_or_on_their_source() -> Result {
     Ok(())
 }
 
-#[test]
-fn a_result_of_another_length_or_with_other_labels_is_sealed_again() -> Result {
-    let kube = under("[{path_regex: ^plain/, clusters: [eu], output: 'out/{file}'}]")?;
-    let secret = kube.text("secret.yaml")?;
-    for (step, text) in [
-        ("first", secret.clone()),
-        ("length", secret.replace(CANARY, "short")),
-        (
-            "label",
-            secret.replace("metadata:\n", "metadata:\n  labels: {a: b}\n"),
-        ),
-    ] {
-        kube.scene.write("plain/db.yaml", &text)?;
-        // As after a checkout: the result is newer than its source.
-        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
-        std::fs::File::open(kube.scene.path("plain/db.yaml"))?.set_modified(old)?;
-        let before = kube.text("out/db.yaml").unwrap_or_default();
-        assert_eq!(seal(&kube, &["plain"])?, 0);
-        assert_ne!(kube.text("out/db.yaml")?, before, "{step}");
-        let before = kube.text("out/db.yaml")?;
-        assert_eq!(seal(&kube, &["plain"])?, 0);
-        assert_eq!(kube.text("out/db.yaml")?, before, "{step}");
-    }
-    Ok(())
-}
-
 const THREE: &str =
     "kind: Secret\nmetadata: {name: a, namespace: b}\nstringData: {one: '1', two: '2', three: '3'}\n";
 
